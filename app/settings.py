@@ -1,0 +1,229 @@
+"""Every setting, its default and its bounds: one line each, in one file.
+
+Read once from the environment (and `.env`); `NAME_FILE` names a file that holds the value, for
+secrets. A wrong value stops the start with the allowed ones; an unknown `LLM_JOBS_*` name does
+too, because a typing error in a setting otherwise shows up as lost money.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.errors import ConfigurationError
+
+PREFIX = "LLM_JOBS_"
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Endpoint(BaseModel):
+    """One registered OpenAI-compatible endpoint: where it is and how we identify ourselves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base_url: AnyHttpUrl
+    api_key: SecretStr | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """The effective configuration of one process. Durations are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", populate_by_name=True, frozen=True, case_sensitive=True
+    )
+
+    # Parts we stand on
+    database_url: str = Field("sqlite:///var/llm_jobs.db", alias="DATABASE_URL")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", alias="REDIS_URL")
+    broker_url: str = Field("", alias="BROKER_URL", description="Default: REDIS_URL.")
+
+    # Providers
+    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
+    openai_base_url: AnyHttpUrl | None = Field(None, alias="OPENAI_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(None, alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: AnyHttpUrl | None = Field(None, alias="ANTHROPIC_BASE_URL")
+    ollama_base_url: AnyHttpUrl = Field(
+        AnyHttpUrl("http://127.0.0.1:11434"), alias="OLLAMA_BASE_URL"
+    )
+    endpoints: dict[str, Endpoint] = Field({}, alias="LLM_JOBS_ENDPOINTS")
+    model_aliases: dict[str, str] = Field({}, alias="LLM_JOBS_MODEL_ALIASES")
+    simulator_url: AnyHttpUrl | None = Field(
+        None,
+        alias="LLM_JOBS_SIMULATOR_URL",
+        description="Serves `simulator/*` models; set by `llm-jobs dev`.",
+    )
+    simulate_missing: bool = Field(
+        False,
+        alias="LLM_JOBS_SIMULATE_MISSING",
+        description="The simulator answers for vendors without a key; set by `llm-jobs dev`.",
+    )
+
+    # Serving
+    host: str = Field("127.0.0.1", alias="LLM_JOBS_HOST")
+    port: int = Field(8000, alias="PORT", ge=0, le=65535)
+    web_threads: int = Field(32, alias="LLM_JOBS_WEB_THREADS", ge=1, le=1000)
+    secret_key: SecretStr | None = Field(None, alias="LLM_JOBS_SECRET_KEY")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="LLM_JOBS_LOG_LEVEL"
+    )
+    rate_limit: str = Field("600/minute", alias="LLM_JOBS_RATE_LIMIT", description="Per API key.")
+    flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+    flower_port: int = Field(5555, alias="FLOWER_PORT", ge=1, le=65535)
+    flower_url: str = Field("", alias="FLOWER_URL")
+
+    # Working
+    worker_concurrency: int = Field(100, alias="LLM_JOBS_WORKER_CONCURRENCY", ge=1, le=10_000)
+    call_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CALL_TIMEOUT_SECONDS")
+    fetch_timeout_seconds: Seconds = Field(10, alias="LLM_JOBS_FETCH_TIMEOUT_SECONDS")
+    shutdown_grace_seconds: Seconds = Field(30, alias="LLM_JOBS_SHUTDOWN_GRACE_SECONDS")
+    retries: int = Field(5, alias="LLM_JOBS_RETRIES", ge=0, le=100)
+    retry_base_seconds: Seconds = Field(5, alias="LLM_JOBS_RETRY_BASE_SECONDS")
+    retry_max_seconds: Seconds = Field(300, alias="LLM_JOBS_RETRY_MAX_SECONDS")
+
+    # The row's clocks
+    lease_seconds: Seconds = Field(60, alias="LLM_JOBS_LEASE_SECONDS")
+    heartbeat_seconds: Seconds = Field(15, alias="LLM_JOBS_HEARTBEAT_SECONDS")
+    dispatch_seconds: Seconds = Field(1, alias="LLM_JOBS_DISPATCH_SECONDS")
+    rewake_seconds: Seconds = Field(15, alias="LLM_JOBS_REWAKE_SECONDS")
+    queue_window: int = Field(200, alias="LLM_JOBS_QUEUE_WINDOW", ge=1)
+    ageing_seconds: Seconds = Field(60, alias="LLM_JOBS_AGEING_SECONDS")
+    max_age_seconds: Seconds = Field(86_400, alias="LLM_JOBS_MAX_AGE_SECONDS")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _readable_rate(cls, value: str) -> str:
+        parse_rate(value)
+        return value
+
+    @field_validator("endpoints")
+    @classmethod
+    def _endpoint_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or name in (
+                "ollama",
+                "simulator",
+            ):
+                raise ValueError(
+                    f"endpoint name {name!r}: use lower-case letters, digits, - and _;"
+                    " 'ollama' and 'simulator' are taken"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _heartbeat_fits_the_lease(self) -> Settings:
+        """A lease must survive three missed heartbeats (`design.md`: at most a quarter)."""
+        limit = self.lease_seconds / 4
+        if self.heartbeat_seconds > limit:
+            if "heartbeat_seconds" in self.model_fields_set:
+                raise ValueError(
+                    f"LLM_JOBS_HEARTBEAT_SECONDS={self.heartbeat_seconds:g} is more than a quarter"
+                    f" of LLM_JOBS_LEASE_SECONDS={self.lease_seconds:g}: use at most {limit:g}"
+                )
+            object.__setattr__(self, "heartbeat_seconds", limit)
+        return self
+
+    @property
+    def broker(self) -> str:
+        """The URL Celery connects to."""
+        return self.broker_url or self.redis_url
+
+    @property
+    def max_tries(self) -> int:
+        """Attempts a job may use before it fails: the first and its retries."""
+        return self.retries + 1
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, _FileNamedByEnvironment(settings_cls)
+
+
+class _FileNamedByEnvironment(DotEnvSettingsSource):
+    """`NAME_FILE=/run/secrets/x` gives NAME the content of that file, stripped."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls, env_file=None)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found: dict[str, str | None] = {}
+        for field in self.settings_cls.model_fields.values():
+            path = os.environ.get(f"{field.alias}_FILE")
+            if path and field.alias:
+                found[field.alias] = Path(path).read_text(encoding="utf-8").strip()
+        return found
+
+
+def parse_rate(text: str) -> tuple[int, int]:
+    """`"600/minute"` → (600, 60): how many, in how many seconds. Else ValueError with the form."""
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(second|minute|hour|day)\s*", text)
+    if not match or int(match[1]) < 1:
+        raise ValueError(f"rate {text!r}: write it as '600/minute' (second, minute, hour or day)")
+    return int(match[1]), {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}[match[2]]
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises ConfigurationError naming each wrong setting, its value and what would be right.
+    """
+    _refuse_unknown_names(os.environ)
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"a file named by a *_FILE setting cannot be read: {error}"
+        ) from None
+
+
+def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    known |= {f"{name}_FILE" for name in known}
+    unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {', '.join(unknown)}; known: "
+            + ", ".join(
+                sorted(n for n in known if n.startswith(PREFIX) and not n.endswith("_FILE"))
+            )
+        )
