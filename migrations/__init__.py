@@ -1,0 +1,1 @@
+"""Alembic's scripts. They are driven from code: see `app.migrate`."""

@@ -1,0 +1,81 @@
+"""The only place that moves a row from one status to another: one verb, one conditional UPDATE.
+
+Every verb takes a session whose transaction the caller opened, and a list; a list of one is the
+ordinary case. It returns what came of each item it moved, by the item's key: an item that is
+missing from the answer lost its race (another worker's fence, a cancel, a lease taken over) and
+changed nothing but the ledger. No verb commits, publishes or logs.
+
+    create   → pending       accept.py    advance  pending → pending       control.py
+    claim    → processing    claims.py    cancel   pending → cancelled     control.py
+    renew, again, release    claims.py    pause, resume                    control.py
+    complete, retry_later,                rescue, expire, due rows         sweep.py
+    snooze, fail, stop       endings.py   the ledger's columns             ledger.py
+"""
+
+from app.lifecycle.accept import Created, NewJob, create
+from app.lifecycle.claims import (
+    Again,
+    Claim,
+    Delivery,
+    Held,
+    Release,
+    Renewal,
+    again,
+    claim,
+    release,
+    renew,
+)
+from app.lifecycle.control import Cancelled, advance, cancel, pause, resume
+from app.lifecycle.endings import (
+    Completed,
+    Failed,
+    RetryLater,
+    Snoozed,
+    Stopped,
+    complete,
+    fail,
+    retry_later,
+    snooze,
+    stop,
+)
+from app.lifecycle.ledger import Ended, Report
+from app.lifecycle.sweep import Due, due_rows, expire, mark_unsent, mark_woken, rescue
+
+__all__ = [
+    "Again",
+    "Cancelled",
+    "Claim",
+    "Completed",
+    "Created",
+    "Delivery",
+    "Due",
+    "Ended",
+    "Failed",
+    "Held",
+    "NewJob",
+    "Release",
+    "Renewal",
+    "Report",
+    "RetryLater",
+    "Snoozed",
+    "Stopped",
+    "advance",
+    "again",
+    "cancel",
+    "claim",
+    "complete",
+    "create",
+    "due_rows",
+    "expire",
+    "fail",
+    "mark_unsent",
+    "mark_woken",
+    "pause",
+    "release",
+    "renew",
+    "rescue",
+    "resume",
+    "retry_later",
+    "snooze",
+    "stop",
+]

@@ -1,0 +1,292 @@
+"""claim, renew, again, release: how a worker takes a row, keeps it, and gives it back unstarted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Float, Integer, String, Text, bindparam, func, update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from app.lifecycle.guards import NOT_CANCELLED, mine, not_paused
+from app.lifecycle.ledger import (
+    NO_CALL,
+    Ended,
+    Key,
+    Report,
+    close_attempts,
+    open_attempts,
+)
+from models import Kind, LLMOutput, Outcome, Status
+from models.base import table_of
+from models.batch import payload, recordset
+from models.types import BigId, now, now_plus, seconds_until
+
+_T = table_of(LLMOutput)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that names a row. Both names must agree: a forged one wakes nothing."""
+
+    output_id: int
+    job_id: str
+
+    @property
+    def key(self) -> int:
+        return self.output_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A row taken by this worker under `fence`, with all that its execution needs."""
+
+    output_id: int
+    job_id: str
+    fence: int
+    tries: int
+    max_tries: int
+    template_name: str
+    model_name: str
+    format: str
+    context: dict[str, Any]
+    system: str | None
+    messages: list[dict[str, str]] | None
+    response_schema: dict[str, Any] | None
+    options: dict[str, Any]
+    fetchers: dict[str, Any] | None
+    strict: bool
+    prompt_name: str | None
+    prompt_version: int | None
+    bucket: str
+    queue: str
+    user_id: int | None
+    agent_id: int | None
+    traceparent: str | None
+    warnings: list[str]
+    created_at: datetime
+    seconds_to_deadline: float
+
+    @property
+    def key(self) -> Key:
+        return (self.output_id, self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A row this worker holds."""
+
+    output_id: int
+    fence: int
+
+    @property
+    def key(self) -> Key:
+        return (self.output_id, self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A lease extended; `cancel_requested` asks the worker to close the call."""
+
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """One call is over and the same claim makes another, of `kind`; uses no try.
+
+    `prompt` and `error_*` describe the call that is over.
+    """
+
+    output_id: int
+    fence: int
+    kind: Kind
+    worker: str
+    lease_seconds: float
+    report: Report = NO_CALL
+    prompt: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.output_id, self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A claimed row whose call was not started goes back, due at once."""
+
+    output_id: int
+    fence: int
+    report: Report = NO_CALL
+
+    @property
+    def key(self) -> Key:
+        return (self.output_id, self.fence)
+
+
+def claim(
+    session: Session, deliveries: Sequence[Delivery], *, worker: str, lease_seconds: float
+) -> dict[int, Claim]:
+    """pending → processing for each row that is due and not paused; by output id.
+
+    Raises the fence, sets the lease and inserts the attempt, in the caller's transaction: the
+    attempt is committed before the call it stands for.
+    """
+    dialect = session.get_bind().dialect.name
+    rows = payload(dialect, ({"id": d.output_id, "job_id": d.job_id} for d in deliveries))
+    result = session.execute(
+        _claim(dialect), {"rows": rows, "worker_name": worker, "lease": lease_seconds}
+    )
+    claims = {row.id: _claim_of(row) for row in result}
+    open_attempts(session, [(c.output_id, c.fence, Kind.ANSWER, worker) for c in claims.values()])
+    return claims
+
+
+def renew(session: Session, held: Sequence[Held], *, lease_seconds: float) -> dict[Key, Renewal]:
+    """Extend the leases that are still this worker's. One that is missing was taken over."""
+    dialect = session.get_bind().dialect.name
+    rows = payload(dialect, ({"id": h.output_id, "fence": h.fence} for h in held))
+    result = session.execute(_renew(dialect), {"rows": rows, "lease": lease_seconds})
+    return {
+        (row.id, row.fence): Renewal(cancel_requested=row.cancel_requested_at is not None)
+        for row in result
+    }
+
+
+def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
+    """processing → processing: closes the attempt, raises the fence, opens the next attempt.
+
+    Returns the new fence by the old key. An item that is missing was cancelled or taken over.
+    """
+    dialect = session.get_bind().dialect.name
+    rows = payload(
+        dialect,
+        (
+            {
+                "id": item.output_id,
+                "fence": item.fence,
+                "prompt": item.prompt,
+                "lease": item.lease_seconds,
+            }
+            for item in items
+        ),
+    )
+    result = session.execute(_again(dialect), {"rows": rows})
+    moved = {(row.id, row.fence - 1): row.fence for row in result}
+    close_attempts(session, items, won=set(moved), outcome=Outcome.CONTINUED)
+    open_attempts(
+        session,
+        [
+            (item.output_id, moved[item.key], item.kind, item.worker)
+            for item in items
+            if item.key in moved
+        ],
+    )
+    return moved
+
+
+def release(session: Session, items: Sequence[Release]) -> dict[Key, Ended]:
+    """processing → pending, due now, for calls that were not started (a draining worker)."""
+    dialect = session.get_bind().dialect.name
+    rows = payload(dialect, ({"id": item.output_id, "fence": item.fence} for item in items))
+    result = session.execute(_release(dialect), {"rows": rows})
+    moved = {(row.id, row.fence): Ended(row.id, row.job_id, row.status) for row in result}
+    close_attempts(session, items, won=set(moved), outcome=Outcome.RELEASED)
+    return moved
+
+
+def _claim_of(row: Any) -> Claim:
+    fields = {
+        name: getattr(row, name)
+        for name in Claim.__dataclass_fields__
+        if name not in ("output_id", "context", "options", "warnings")
+    }
+    return Claim(
+        output_id=row.id,
+        context=row.context or {},
+        options=row.options or {},
+        warnings=row.warnings or [],
+        **fields,
+    )
+
+
+@cache
+def _claim(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId, "job_id": String})
+    columns = [
+        _T.c[name]
+        for name in Claim.__dataclass_fields__
+        if name not in ("output_id", "seconds_to_deadline")
+    ]
+    return (
+        update(_T)
+        .where(
+            _T.c.id == v.c.id,
+            _T.c.job_id == v.c.job_id,
+            _T.c.status == Status.PENDING,
+            _T.c.run_at <= now(),
+            _T.c.deadline > now(),
+            _T.c.cancel_requested_at.is_(None),
+            not_paused(_T.c),
+        )
+        .values(
+            status=Status.PROCESSING,
+            fence=_T.c.fence + 1,
+            worker=bindparam("worker_name", type_=String),
+            lease_expires_at=now_plus(bindparam("lease")),
+            started_at=func.coalesce(_T.c.started_at, now()),
+            updated_at=now(),
+        )
+        .returning(_T.c.id, *columns, seconds_until(_T.c.deadline).label("seconds_to_deadline"))
+    )
+
+
+@cache
+def _renew(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId, "fence": Integer})
+    return (
+        update(_T)
+        .where(*mine(v))
+        .values(lease_expires_at=now_plus(bindparam("lease")))
+        .returning(_T.c.id, _T.c.fence, _T.c.cancel_requested_at)
+    )
+
+
+@cache
+def _again(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId, "fence": Integer, "prompt": Text, "lease": Float})
+    return (
+        update(_T)
+        .where(*mine(v), NOT_CANCELLED)
+        .values(
+            fence=_T.c.fence + 1,
+            prompt=func.coalesce(v.c.prompt, _T.c.prompt),
+            lease_expires_at=now_plus(v.c.lease),
+            updated_at=now(),
+        )
+        .returning(_T.c.id, _T.c.fence)
+    )
+
+
+@cache
+def _release(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId, "fence": Integer})
+    return (
+        update(_T)
+        .where(*mine(v), NOT_CANCELLED)
+        .values(
+            status=Status.PENDING,
+            lease_expires_at=None,
+            worker=None,
+            woken_at=None,
+            run_at=now(),
+            updated_at=now(),
+        )
+        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status)
+    )

@@ -1,0 +1,246 @@
+"""complete, retry_later, snooze, fail, stop: how a held row leaves the worker that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Float, Integer, String, Text, func, literal, update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from app.lifecycle.guards import NOT_CANCELLED, mine
+from app.lifecycle.ledger import NO_CALL, Ended, Key, Report, close_attempts
+from app.text import deep_clean
+from models import LLMOutput, Outcome, Status
+from models.base import table_of
+from models.batch import json_text, payload, recordset
+from models.types import BigId, json_value, now, now_plus
+
+_T = table_of(LLMOutput)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """What every ending says: which claim, what the ledger keeps, and the prompt that was sent.
+
+    `warnings` replaces the row's list; None leaves it.
+    """
+
+    output_id: int
+    fence: int
+    report: Report = NO_CALL
+    prompt: str | None = None
+    warnings: list[str] | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.output_id, self.fence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(_Ending):
+    """The answer. `error_code` is kept beside it for an answer that is complete but flawed."""
+
+    raw_response: str
+    parsed_output: Any = None
+    result_items: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryLater(_Ending):
+    """A failure that may pass: due again after `delay_seconds`, one try used."""
+
+    delay_seconds: float
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snoozed(_Ending):
+    """Capacity is lacking: due again after `delay_seconds`, no try used."""
+
+    delay_seconds: float
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(_Ending):
+    """The end without an answer."""
+
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(_Ending):
+    """The end a cancel asked for, with the text that had arrived."""
+
+    partial_text: str | None = None
+
+
+def complete(session: Session, items: Sequence[Completed]) -> dict[Key, Ended]:
+    """processing → completed. Loses against a cancel that was asked before it."""
+    return _end(
+        session,
+        items,
+        statement=_complete,
+        outcome=Outcome.COMPLETED,
+        extra=lambda item: {
+            "raw_response": item.raw_response,
+            "parsed_output": json_text(deep_clean(item.parsed_output)),
+            "result_items": json_text(deep_clean(item.result_items)),
+        },
+        lost_text=lambda item: item.raw_response,
+    )
+
+
+def retry_later(session: Session, items: Sequence[RetryLater]) -> dict[Key, Ended]:
+    """processing → pending, due after its delay, `tries` + 1. The dispatcher wakes it then."""
+    return _end(session, items, statement=_retry_later, outcome=Outcome.RETRIED, extra=_delayed)
+
+
+def snooze(session: Session, items: Sequence[Snoozed]) -> dict[Key, Ended]:
+    """processing → pending, due after its delay, `tries` unchanged."""
+    return _end(session, items, statement=_snooze, outcome=Outcome.RATE_LIMITED, extra=_delayed)
+
+
+def fail(session: Session, items: Sequence[Failed]) -> dict[Key, Ended]:
+    """processing → failed, with the seed's sentence as the raw response."""
+    return _end(
+        session,
+        items,
+        statement=_fail,
+        outcome=Outcome.FAILED,
+        extra=lambda item: {"error_code": item.error_code, "error_message": item.error_message},
+    )
+
+
+def stop(session: Session, items: Sequence[Stopped]) -> dict[Key, Ended]:
+    """processing → cancelled, where a cancel was asked; keeps the partial text."""
+    return _end(
+        session,
+        items,
+        statement=_stop,
+        outcome=Outcome.CANCELLED,
+        extra=lambda item: {"raw_response": item.partial_text},
+    )
+
+
+def _end(
+    session: Session,
+    items: Sequence[Any],
+    *,
+    statement: Callable[[str], ReturningUpdate[Any]],
+    outcome: Outcome,
+    extra: Callable[[Any], Mapping[str, Any]],
+    lost_text: Callable[[Any], str | None] = lambda item: None,
+) -> dict[Key, Ended]:
+    dialect = session.get_bind().dialect.name
+    rows = [
+        {
+            "id": item.output_id,
+            "fence": item.fence,
+            "prompt": deep_clean(item.prompt),
+            "warnings": json_text(deep_clean(item.warnings)),
+            **{name: deep_clean(value) for name, value in extra(item).items()},
+        }
+        for item in items
+    ]
+    result = session.execute(statement(dialect), {"rows": payload(dialect, rows)})
+    moved = {(row.id, row.fence): Ended(row.id, row.job_id, row.status) for row in result}
+    texts = {item.key: lost_text(item) for item in items if item.key not in moved}
+    close_attempts(session, items, won=set(moved), outcome=outcome, text=texts)
+    return moved
+
+
+def _delayed(item: RetryLater | Snoozed) -> Mapping[str, Any]:
+    return {
+        "delay": item.delay_seconds,
+        "error_code": item.error_code,
+        "error_message": item.error_message,
+    }
+
+
+@cache
+def _complete(dialect: str) -> ReturningUpdate[Any]:
+    v = _rows(dialect, raw_response=Text, parsed_output=Text, result_items=Text)
+    return _move(v, Status.COMPLETED, NOT_CANCELLED).values(
+        raw_response=v.c.raw_response,
+        parsed_output=json_value(v.c.parsed_output),
+        result_items=json_value(v.c.result_items),
+        error_code=None,
+        error_message=None,
+        tries=_T.c.tries + 1,
+        finished_at=now(),
+    )
+
+
+@cache
+def _retry_later(dialect: str) -> ReturningUpdate[Any]:
+    return _back_to_pending(dialect).values(tries=_T.c.tries + 1)
+
+
+@cache
+def _snooze(dialect: str) -> ReturningUpdate[Any]:
+    return _back_to_pending(dialect)
+
+
+@cache
+def _fail(dialect: str) -> ReturningUpdate[Any]:
+    v = _rows(dialect, error_code=String, error_message=Text)
+    return _move(v, Status.FAILED, NOT_CANCELLED).values(
+        raw_response=PERMANENT_FAILURE + v.c.error_message,
+        error_code=v.c.error_code,
+        error_message=v.c.error_message,
+        tries=_T.c.tries + 1,
+        finished_at=now(),
+    )
+
+
+@cache
+def _stop(dialect: str) -> ReturningUpdate[Any]:
+    v = _rows(dialect, raw_response=Text)
+    return _move(v, Status.CANCELLED, _T.c.cancel_requested_at.is_not(None)).values(
+        raw_response=v.c.raw_response,
+        error_code=literal("cancelled"),
+        error_message=literal("Cancelled while it was running"),
+        finished_at=now(),
+    )
+
+
+PERMANENT_FAILURE = literal("Job failed permanently: ")
+
+
+def _back_to_pending(dialect: str) -> ReturningUpdate[Any]:
+    v = _rows(dialect, delay=Float, error_code=String, error_message=Text)
+    return _move(v, Status.PENDING, NOT_CANCELLED).values(
+        run_at=now_plus(v.c.delay),
+        woken_at=None,
+        error_code=v.c.error_code,
+        error_message=v.c.error_message,
+    )
+
+
+def _rows(dialect: str, **columns: Any) -> Any:
+    shared = {"id": BigId, "fence": Integer, "prompt": Text, "warnings": Text}
+    return recordset(dialect, shared | columns)
+
+
+def _move(v: Any, status: Status, guard: Any) -> ReturningUpdate[Any]:
+    return (
+        update(_T)
+        .where(*mine(v), guard)
+        .values(
+            status=status,
+            prompt=func.coalesce(v.c.prompt, _T.c.prompt),
+            warnings=func.coalesce(json_value(v.c.warnings), _T.c.warnings),
+            lease_expires_at=None,
+            worker=None,
+            updated_at=now(),
+        )
+        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status)
+    )

@@ -1,0 +1,151 @@
+"""Column types and SQL expressions that mean the same on SQLite and PostgreSQL.
+
+Time comes from the database where it decides something, so `now()` and `now_plus(seconds)` are SQL,
+not Python. On SQLite a time is text of fixed width in UTC (`2026-01-31 09:05:00.123`), which orders
+as it reads; `strftime` is used because `unixepoch('subsec')` is null before SQLite 3.42.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Float, Integer, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+#: Row ids: 64 bits; SQLite only counts up by itself in a column named INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+#: JSON, as JSONB on PostgreSQL; Python None is SQL NULL.
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. A naive one is refused: its zone would be a guess."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(23))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}: give it a zone")
+        value = value.astimezone(UTC)
+        return sqlite_text(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return value.astimezone(UTC)  # type: ignore[no-any-return]
+
+
+class Money(TypeDecorator[Decimal]):
+    """US dollars, exact to a billionth, stored as a whole number of billionths."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        return None if value is None else nano_dollars(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value).scaleb(-9)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        return self
+
+
+def nano_dollars(amount: Decimal) -> int:
+    """Dollars as a whole number of billionths of a dollar, half to even."""
+    return int((amount * 1_000_000_000).to_integral_value())
+
+
+def sqlite_text(value: datetime) -> str:
+    """The text a time is stored as on SQLite: UTC, milliseconds, fixed width."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"
+
+
+class now(FunctionElement[datetime]):  # noqa: N801 - reads as SQL
+    """The database's clock at this moment (not at the start of the transaction)."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class now_plus(FunctionElement[datetime]):  # noqa: N801
+    """The database's clock plus a number of seconds (an expression or a value)."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class seconds_until(FunctionElement[float]):  # noqa: N801
+    """Seconds from the database's clock to a stored time; negative when it has passed."""
+
+    type = Float()
+    inherit_cache = True
+
+
+class json_value(FunctionElement[Any]):  # noqa: N801
+    """JSON text as a value of a JSON column."""
+
+    type = Json
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(now_plus, "sqlite")
+def _now_plus_sqlite(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%+.3f seconds', {seconds}))"
+
+
+@compiles(now_plus, "postgresql")
+def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => CAST({seconds} AS DOUBLE PRECISION)))"
+
+
+@compiles(seconds_until, "sqlite")
+def _seconds_until_sqlite(element: seconds_until, compiler: SQLCompiler, **kw: Any) -> str:
+    moment = compiler.process(element.clauses, **kw)
+    return f"((julianday({moment}) - julianday('now')) * 86400.0)"
+
+
+@compiles(seconds_until, "postgresql")
+def _seconds_until_postgresql(element: seconds_until, compiler: SQLCompiler, **kw: Any) -> str:
+    moment = compiler.process(element.clauses, **kw)
+    return f"CAST(EXTRACT(EPOCH FROM ({moment}) - clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+@compiles(json_value, "sqlite")
+def _json_value_sqlite(element: json_value, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(json_value, "postgresql")
+def _json_value_postgresql(element: json_value, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS JSONB)"
