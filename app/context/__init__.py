@@ -1,0 +1,1 @@
+"""Where a prompt's values come from beside its own context: fetchers, files, the web."""

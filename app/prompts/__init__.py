@@ -1,0 +1,1 @@
+"""How a prompt comes to be: its template languages, its stored definitions, its results."""
