@@ -39,7 +39,7 @@ from app.lifecycle.endings import (
     stop,
 )
 from app.lifecycle.ledger import Ended, Report
-from app.lifecycle.sweep import Due, due_rows, expire, mark_unsent, mark_woken, rescue
+from app.lifecycle.sweep import Due, anything_due, due_rows, expire, mark_unsent, mark_woken, rescue
 
 __all__ = [
     "Again",
@@ -61,6 +61,7 @@ __all__ = [
     "Stopped",
     "advance",
     "again",
+    "anything_due",
     "cancel",
     "claim",
     "complete",

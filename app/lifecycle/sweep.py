@@ -238,3 +238,16 @@ def _due(row: Any) -> Due:
         output_id=row.id,
         **{n: getattr(row, n) for n in Due.__dataclass_fields__ if n != "output_id"},
     )
+
+
+def anything_due(session: Session, queue: str, *, rewake_seconds: float) -> bool:
+    """Is there a row to wake in this queue? A cheap look that takes no lock."""
+    lost = select(_T.c.id).where(
+        _T.c.status == Status.PENDING,
+        _T.c.woken_at <= now_plus(-rewake_seconds),
+        _T.c.queue == queue,
+        _T.c.run_at <= now(),
+    )
+    if session.execute(lost.limit(1)).first() is not None:
+        return True
+    return session.execute(select(_T.c.id).where(_waits(queue)).limit(1)).first() is not None

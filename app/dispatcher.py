@@ -1,0 +1,158 @@
+"""The dispatcher: wakes due rows, wakes again what was lost, rescues, expires. One `tick` a round.
+
+Every worker runs one, without a leader: rows are taken so that doubled dispatching is harmless. It
+fills each queue up to its window and no further, in fair order between callers, so that a hundred
+thousand jobs of one caller do not bury another's one, and order is decided late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from app import lifecycle
+from app.lifecycle import Due, Ended
+from app.lifecycle.control import lift_elapsed_pauses
+from app.queue import Wake, WakeQueue, short_name
+from app.runtime import Runtime
+from models import Queue, Status
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 2.0
+"""How often leases and deadlines are looked at; the queues are looked at every tick."""
+
+PRUNE_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What this dispatcher has done since it started: for the queues page and the metrics."""
+
+    ticks: int = 0
+    woken: int = 0
+    rescued: int = 0
+    expired: int = 0
+    poisoned: int = 0
+    last: dict[str, float] = field(default_factory=dict)
+
+
+class Dispatcher:
+    """Call `tick()` for ever, waiting the seconds it returns in between."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self.tally = Tally()
+
+    def tick(self) -> float:
+        """One round; returns the seconds until the next.
+
+        Raises Unavailable when the database is away (the caller logs it and goes on).
+        """
+        started = time.monotonic()
+        if self._is_time_for("sweep", SWEEP_SECONDS):
+            self._sweep()
+        if self._is_time_for("prune", PRUNE_SECONDS):
+            self._prune()
+        for queue in Queue:
+            if not self._fill(queue):
+                break  # the broker is away: the rest would only wait for the same time-out
+        self.tally.ticks += 1
+        return max(0.05, self._settings.dispatch_seconds - (time.monotonic() - started))
+
+    def _sweep(self) -> None:
+        """Expire, rescue, lift pauses; then tell Flower and waiters."""
+        with self._runtime.database.write() as session:
+            lift_elapsed_pauses(session)
+            expired = list(lifecycle.expire(session).values())
+            rescued = list(lifecycle.rescue(session).values())
+        self._report(expired, rescued)
+
+    def _report(self, expired: Sequence[Ended], rescued: Sequence[Ended]) -> None:
+        poisoned = [row for row in rescued if row.status == Status.FAILED]
+        self.tally.expired += len(expired)
+        self.tally.rescued += len(rescued)
+        self.tally.poisoned += len(poisoned)
+        for row in expired:
+            log.warning("job expired", output_id=row.output_id, job_id=row.job_id)
+        for row in rescued:
+            log.warning(
+                "job rescued", output_id=row.output_id, job_id=row.job_id, status=row.status
+            )
+        self._runtime.events.announce([*expired, *rescued])
+        self._runtime.wake.tell([r for r in [*expired, *rescued] if Status(r.status).ended])
+
+    def _prune(self) -> None:
+        from app.jobs import prune_idempotency_keys
+
+        with self._runtime.database.write() as session:
+            prune_idempotency_keys(session)
+
+    def _fill(self, queue: Queue) -> bool:
+        """Send due rows of one queue while its window has room. False: the broker is away."""
+        wake_queue = self._runtime.wake
+        depth = wake_queue.depth(queue)
+        if depth is None:
+            return False
+        room = self._settings.queue_window - depth
+        if room <= 0:
+            return True
+        due = self._take(queue, room)
+        if not due:
+            return True
+        return self._send(wake_queue, due)
+
+    def _take(self, queue: Queue, room: int) -> list[Due]:
+        """Look before writing: an idle tick takes no write lock."""
+        with self._runtime.database.read() as session:
+            if not lifecycle.anything_due(
+                session, queue, rewake_seconds=self._settings.rewake_seconds
+            ):
+                return []
+        with self._runtime.database.write() as session:
+            due = lifecycle.due_rows(
+                session, queue, room=room, rewake_seconds=self._settings.rewake_seconds
+            )
+            lifecycle.mark_woken(session, [row.output_id for row in due])
+        return due
+
+    def _send(self, wake_queue: WakeQueue, due: Sequence[Due]) -> bool:
+        """Publish after the commit; what did not go out is due again at the next tick."""
+        wakes = [self._wake(row) for row in due]
+        sent = wake_queue.send(wakes)
+        self.tally.woken += sent
+        for wake in wakes[:sent]:
+            wake_queue.grew(wake.queue, 1)
+        if sent < len(wakes):
+            with self._runtime.database.write() as session:
+                lifecycle.mark_unsent(session, [row.output_id for row in due[sent:]])
+            return False
+        return True
+
+    def _wake(self, row: Due) -> Wake:
+        return Wake(
+            output_id=row.output_id,
+            job_id=row.job_id,
+            queue=aged(row.queue, row.waited_seconds, self._settings.ageing_seconds),
+            template=short_name(row.template_name, row.prompt_name),
+            model=row.model_name,
+            tries=row.tries,
+        )
+
+    def _is_time_for(self, chore: str, every_seconds: float) -> bool:
+        now = time.monotonic()
+        if now - self.tally.last.get(chore, float("-inf")) < every_seconds:
+            return False
+        self.tally.last[chore] = now
+        return True
+
+
+def aged(queue: str, waited_seconds: float, ageing_seconds: float) -> str:
+    """The queue to wake a row on: one class higher once it has waited long enough."""
+    order = [q.value for q in Queue]
+    place = order.index(queue)
+    return order[max(0, place - 1)] if waited_seconds >= ageing_seconds else queue

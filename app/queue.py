@@ -1,0 +1,209 @@
+"""The broker's side door: wake-up messages that only name a row.
+
+A message is a hint. It may be lost, doubled or late and nothing is lost, doubled or stuck; so a
+publish is bounded (300 ms in all), never retried, and its failure is counted, not raised: the row
+waits for the dispatcher. Celery is known to this file and to `workers` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.entity import Exchange
+from kombu.entity import Queue as KombuQueue
+from kombu.exceptions import ChannelError
+
+from app.lifecycle import Ended
+from app.settings import Settings
+from models import Queue, Status
+
+log = structlog.get_logger(__name__)
+
+TASK_NAME = "llm_jobs.run"
+QUIET_SECONDS = 1.0
+"""After a failed publish the broker is left alone for this long."""
+
+_PRODUCER_OPTIONS = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+    "socket_timeout": 0.1,
+    "socket_connect_timeout": 0.1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A wake-up message: ids and names, never prompt text.
+
+    `queue` is the queue it is sent to (ageing may lift it above the row's own); `template` is a
+    saved prompt's name or `short_name` of a raw template; `tries` are the tries used so far.
+    """
+
+    output_id: int
+    job_id: str
+    queue: str
+    template: str
+    model: str
+    tries: int = 0
+
+
+def short_name(template: str, prompt_name: str | None = None) -> str:
+    """What may be shown of a template where anybody may look: its name, or a hash of its text."""
+    if prompt_name:
+        return prompt_name
+    return "raw-" + hashlib.sha256(template.encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def celery_app(settings: Settings, **conf: Any) -> Celery:
+    """A Celery app on our broker with what producer and worker must agree on."""
+    app = Celery("llm_jobs", broker=settings.broker, set_as_current=False)
+    app.conf.update(
+        task_queues=[_queue(name, settings) for name in Queue],
+        task_default_queue=Queue.DEFAULT.value,
+        task_create_missing_queues=False,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_publish_retry=False,
+        task_send_sent_event=False,
+        enable_utc=True,
+        timezone="UTC",
+        **conf,
+    )
+    return app
+
+
+class WakeQueue:
+    """Publishes wake-ups and knows how long each queue is. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, *, connections: int = 10) -> None:
+        self._app = celery_app(
+            settings,
+            broker_transport_options=_PRODUCER_OPTIONS,
+            broker_connection_timeout=0.2,
+            broker_pool_limit=connections,
+        )
+        self._lock = threading.Lock()
+        self._quiet_until = 0.0
+        self._depths: dict[str, int] = {}
+        self._depths_read_at = 0.0
+        self.failures = 0
+
+    def send(self, wakes: Sequence[Wake]) -> int:
+        """Publish in order; returns how many went out. Never raises; at most about 300 ms."""
+        if not wakes or self._away():
+            return 0
+        sent = 0
+        try:
+            with self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer:
+                for wake in wakes:
+                    self._send_one(wake, producer)
+                    sent += 1
+        except Exception as error:
+            self._failed("wake not sent", error)
+        return sent
+
+    def depth(self, queue: str) -> int | None:
+        """Messages in a queue, read at most once a second; None while the broker is away."""
+        with self._lock:
+            fresh = time.monotonic() - self._depths_read_at < 1.0
+            if fresh:
+                return self._depths.get(queue)
+        depths = {} if self._away() else self._read_depths()
+        with self._lock:
+            self._depths, self._depths_read_at = depths, time.monotonic()
+        return depths.get(queue)
+
+    def grew(self, queue: str, by: int) -> None:
+        """Count messages just sent into the cached depth, so that a burst sees itself."""
+        with self._lock:
+            if queue in self._depths:
+                self._depths[queue] += by
+
+    def tell(self, ended: Sequence[Ended]) -> None:
+        """Make Flower agree with rows that ended outside a task. Never raises."""
+        events = [(e, _EVENT_OF.get(Status(e.status))) for e in ended]
+        if self._away() or not any(kind for _, kind in events):
+            return
+        try:
+            with (
+                self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer,
+                self._app.events.default_dispatcher(producer.connection) as dispatcher,
+            ):
+                for row, kind in events:
+                    if kind is not None:
+                        dispatcher.send(kind, uuid=row.job_id, name=TASK_NAME, **_FACTS[kind])
+        except Exception as error:
+            self._failed("event not sent", error)
+
+    def ping(self) -> bool:
+        """Does the broker answer?"""
+        return bool(self._read_depths())
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._app.close()
+
+    def _send_one(self, wake: Wake, producer: Any) -> None:
+        self._app.send_task(
+            TASK_NAME,
+            args=(wake.output_id,),
+            kwargs={"template": wake.template, "model": wake.model, "attempt": wake.tries + 1},
+            task_id=wake.job_id,
+            queue=wake.queue,
+            retries=wake.tries,
+            producer=producer,
+            retry=False,
+            ignore_result=True,
+        )
+
+    def _read_depths(self) -> dict[str, int]:
+        try:
+            with self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer:
+                return {name: _length(producer.channel, name) for name in Queue}
+        except Exception as error:
+            self._failed("queue length not read", error)
+            return {}
+
+    def _away(self) -> bool:
+        return time.monotonic() < self._quiet_until
+
+    def _failed(self, event: str, error: Exception) -> None:
+        with self._lock:
+            self.failures += 1
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+        log.warning(event, error=type(error).__name__, failures=self.failures)
+
+
+_EVENT_OF = {Status.FAILED: "task-failed", Status.CANCELLED: "task-revoked"}
+_FACTS: dict[str, dict[str, Any]] = {
+    "task-failed": {"exception": "ended outside a task: see the row", "traceback": ""},
+    "task-revoked": {"terminated": False, "signum": None, "expired": False},
+}
+
+
+def _queue(name: Queue, settings: Settings) -> KombuQueue:
+    quorum = settings.broker.startswith(("amqp", "pyamqp"))
+    return KombuQueue(  # type: ignore[no-untyped-call]
+        name.value,
+        Exchange("llm_jobs", type="direct"),  # type: ignore[no-untyped-call]
+        routing_key=name.value,
+        queue_arguments={"x-queue-type": "quorum"} if quorum else None,
+    )
+
+
+def _length(channel: Any, queue: str) -> int:
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        return 0

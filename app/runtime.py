@@ -1,0 +1,44 @@
+"""The parts one process stands on, made once from its settings and handed to whoever needs them.
+
+Nothing here connects before it is used, and no vendor SDK is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.db import Database
+from app.limits import RateLimiter
+from app.queue import WakeQueue
+from app.settings import Settings
+from app.streaming import Events
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Settings, database, broker, live news and rate limits of this process."""
+
+    settings: Settings
+    database: Database
+    wake: WakeQueue
+    events: Events
+    limiter: RateLimiter
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, threads: int = 10) -> Runtime:
+        """`threads` is how many of this process's threads use database and broker at once."""
+        database = Database(settings.database_url, pool_size=min(threads, 20))
+        return cls(
+            settings=settings,
+            database=database,
+            wake=WakeQueue(settings, connections=threads),
+            events=Events(settings.redis_url, database),
+            limiter=RateLimiter.from_url(settings.redis_url, settings.rate_limit),
+        )
+
+    def close(self) -> None:
+        """Close what is open, in the order that loses nothing."""
+        self.events.close()
+        self.wake.close()
+        self.limiter.close()
+        self.database.dispose()
