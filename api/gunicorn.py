@@ -1,0 +1,39 @@
+"""How gunicorn serves the API: read by `gunicorn --config python:api.gunicorn api.wsgi:app`.
+
+Each name below is a gunicorn setting. One process with many threads: a request waits far more
+than it computes, and a held `?wait=` or event stream occupies one thread. For more processes set
+WEB_CONCURRENCY, which gunicorn reads itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.dev.tether import die_with_parent
+from app.settings import load_settings
+
+_settings = load_settings()
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+bind = [f"{_host}:{_settings.port}"]
+worker_class = "gthread"
+threads = _settings.web_threads
+worker_connections = max(1000, 4 * threads)
+
+timeout = 60  # of silence of a whole process, not of a request
+graceful_timeout = 10
+keepalive = 5
+
+limit_request_line = 8190  # lists carry filters and cursors in their query
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+accesslog = None  # the application logs each request itself, as one structured line
+errorlog = "-"
+loglevel = _settings.log_level.lower()
+control_socket_disable = True  # it would be made in the home directory, which may not exist
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """A killed master takes its workers along, so that the port is free for the next start."""
+    die_with_parent(parent=server.pid)

@@ -1,0 +1,67 @@
+"""The Procfile: one list of processes for everybody."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.dev.procfile import parse_procfile, shipped_procfile
+from app.errors import ConfigurationError
+
+_ROOT = Path(__file__).parents[2]
+
+
+def test_it_lists_the_processes_of_the_design() -> None:
+    assert list(shipped_procfile()) == ["web", "worker", "flower", "release"]
+
+
+def test_the_one_in_the_root_is_the_one_in_the_package() -> None:
+    assert parse_procfile((_ROOT / "Procfile").read_text()) == shipped_procfile()
+    assert (_ROOT / "Procfile").resolve().parent == _ROOT / "app" / "dev"
+
+
+def test_comments_and_blank_lines_are_skipped() -> None:
+    assert parse_procfile("# all of it\n\nweb: serve --fast\n  b-2:  x: y \n") == {
+        "web": "serve --fast",
+        "b-2": "x: y",
+    }
+
+
+@pytest.mark.parametrize("line", ["web", "web:", "we b: serve", ": serve", "web: a\nweb: b"])
+def test_any_other_line_is_refused_by_its_number(line: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"line {line.count(chr(10)) + 1} "):
+        parse_procfile(line)
+
+
+def test_the_worker_takes_every_queue_and_sends_events() -> None:
+    words = shlex.split(shipped_procfile()["worker"])
+    assert words[words.index("-Q") + 1] == "high,default,low"
+    assert words[words.index("-P") + 1] == "custom"
+    assert "-E" in words
+
+
+def test_flower_is_private_and_cannot_change_anything() -> None:
+    line = shipped_procfile()["flower"]
+    assert "--address=127.0.0.1" in line
+    assert "--read_only=True" in line
+    assert "--persistent=True" in line
+
+
+def test_flower_does_not_start_without_a_password() -> None:
+    environment = {"PATH": os.environ["PATH"]}
+    line = shipped_procfile()["flower"].replace("celery", "echo celery")
+    refused = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "FLOWER_BASIC_AUTH: set it to user:password" in refused.stderr
+
+
+def test_flowers_password_is_in_no_command_line() -> None:
+    environment = {"PATH": os.environ["PATH"], "FLOWER_BASIC_AUTH": "user:S3CRET"}
+    line = shipped_procfile()["flower"].replace("celery", "echo celery")
+    started = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    assert "flower --address" in started.stdout
+    assert "S3CRET" not in started.stdout
