@@ -6,8 +6,9 @@ Facts about an error are data on its class, read in one place each: the API rend
     LLMJobsError
     ├── ConfigurationError            a setting is wrong: the start stops
     ├── RequestError                  the caller can mend it (4xx)
-    │   ├── InvalidRequest 400        ├── MissingParameter  ├── InvalidParameter
-    │   │                             ├── UnknownParameter  └── UnsupportedModel
+    │   ├── InvalidRequest 400        ├── MissingParameter  ├── InvalidParameter ─┬ InvalidFormat
+    │   │                             ├── UnknownParameter  │                     └ InvalidContext
+    │   │                             └── UnsupportedModel
     │   ├── Unauthenticated 401       ├── AllowanceUsedUp 402   ├── Forbidden 403
     │   ├── NotFound 404              ├── Conflict 409          ├── PayloadTooLarge 413
     │   ├── UnsupportedMediaType 415  ├── Unprocessable 422 ─┬ TemplateSyntaxError
@@ -86,6 +87,28 @@ class MissingParameter(InvalidRequest):
 class InvalidParameter(InvalidRequest):
     code = "invalid_parameter"
     title = "Invalid parameter"
+
+
+class InvalidFormat(InvalidParameter):
+    """The output format asked for is none of ours; the sentence is the seed's."""
+
+    code = "invalid_format"
+    title = "Invalid format"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Invalid format. Must be one of: text, json, markdown, html", pointer="/format"
+        )
+
+
+class InvalidContext(InvalidParameter):
+    """The context is not an object of variables; the sentence is the seed's."""
+
+    code = "invalid_context"
+    title = "Invalid context"
+
+    def __init__(self) -> None:
+        super().__init__("Context must be a hash/object", pointer="/context")
 
 
 class UnknownParameter(InvalidRequest):
