@@ -11,10 +11,11 @@ from sqlalchemy import Float, Integer, String, Text, func, literal, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from app.lifecycle.control import pause
 from app.lifecycle.guards import NOT_CANCELLED, mine
 from app.lifecycle.ledger import NO_CALL, Ended, Key, Report, close_attempts
 from app.text import deep_clean
-from models import LLMOutput, Outcome, Status
+from models import ControlKind, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import json_text, payload, recordset
 from models.types import BigId, json_value, now, now_plus
@@ -60,11 +61,15 @@ class RetryLater(_Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snoozed(_Ending):
-    """Capacity is lacking: due again after `delay_seconds`, no try used."""
+    """Capacity is lacking: due again after `delay_seconds`, no try used.
+
+    `pause_bucket` names the provider's bucket that pauses for everyone as long.
+    """
 
     delay_seconds: float
     error_code: str
     error_message: str
+    pause_bucket: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,16 @@ def retry_later(session: Session, items: Sequence[RetryLater]) -> dict[Key, Ende
 
 
 def snooze(session: Session, items: Sequence[Snoozed]) -> dict[Key, Ended]:
-    """processing → pending, due after its delay, `tries` unchanged."""
+    """processing → pending, due after its delay, `tries` unchanged; its bucket pauses as long."""
+    for item in sorted(items, key=lambda item: item.pause_bucket):
+        if item.pause_bucket:
+            pause(
+                session,
+                ControlKind.BUCKET,
+                item.pause_bucket,
+                seconds=item.delay_seconds,
+                reason=item.error_message,
+            )
     return _end(session, items, statement=_snooze, outcome=Outcome.RATE_LIMITED, extra=_delayed)
 
 

@@ -1,0 +1,319 @@
+"""One attempt of one job, as a list of named steps: fetch, render, call, mend, parse, end.
+
+What goes in is a claim, what comes out is how the row should end; moving the row is the caller's
+business (`app.lifecycle`). Everything here is policy that needs no database: which call to make,
+when a truncated or unreadable answer deserves one more, and what a failure means for the row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+import structlog
+
+from app import formats, retry
+from app.context.fetchers import FetchContext, Source, fetch_all, normalise
+from app.errors import (
+    CallError,
+    CallTimeout,
+    LLMJobsError,
+    MissingVariables,
+    OutputInvalid,
+    OutputTruncated,
+)
+from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
+from app.live_text import LiveText
+from app.prompts.templating import parse
+from app.providers.contract import Answer, Call, Message, Stop, Usage
+from app.providers.registry import Providers, Route, resolve
+from app.settings import Settings
+from app.streaming import Events
+from models import Format, Kind
+
+log = structlog.get_logger(__name__)
+
+Ending = Completed | RetryLater | Snoozed | Failed
+
+LONG_ANSWER_TOKENS = 4096
+"""From this limit on an answer is streamed: vendors refuse or cut long silent calls."""
+
+ENLARGE_FACTOR = 4
+DEFAULT_LIMIT_TOKENS = 4096
+LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a call cost, and the price row it was computed with."""
+
+    cost: Decimal | None
+    price_id: int | None
+
+
+class Ledger(Protocol):
+    """Opens the next attempt of a claim that is not over; raises CallCancelled when it is lost."""
+
+    async def again(self, fence: int, kind: Kind, **facts: Any) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What every execution of a worker shares."""
+
+    settings: Settings
+    providers: Providers
+    events: Events
+    source: Source
+    retry_policy: retry.RetryPolicy
+    price: Callable[[str, str, Usage | None], Priced]
+
+
+class Execution:
+    """One claim being carried out. `run` once; `stopped` after it was cancelled."""
+
+    def __init__(self, claim: Claim, kit: Kit, ledger: Ledger) -> None:
+        self.claim = claim
+        self._kit = kit
+        self._ledger = ledger
+        self.fence = claim.fence
+        self._route: Route | None = None
+        self._values: Mapping[str, Any] = claim.context
+        self._messages: tuple[Message, ...] = ()
+        self._prompt: str | None = None
+        self._warnings = list(claim.warnings)
+        self._answer: Answer | None = None
+        self._call_started: float | None = None
+        self._live = LiveText(kit.events, claim.job_id)
+
+    async def run(self) -> Ending:
+        """Every step in order; any failure becomes the ending that the retry policy asks for."""
+        try:
+            await self._fetch_context()
+            self._render()
+            answer = await self._call(self._messages)
+            answer = await self._enlarge_if_cut(answer)
+            text, value = await self._parse_or_repair(answer)
+            return self._completed(text, value)
+        except CallError as error:
+            return self._after_failure(error)
+        except LLMJobsError as error:
+            return self._failed(error.code, error.message)
+        except Exception as error:
+            log.exception("execution failed", job_id=self.claim.job_id)
+            return self._failed("internal", f"Internal error: {type(error).__name__}")
+
+    def stopped(self) -> Stopped:
+        """The ending of a cancelled execution: what had arrived is kept."""
+        return Stopped(**self._facts(), partial_text=self._live.text or None)
+
+    @property
+    def call_started(self) -> bool:
+        """Has a provider been called under this claim?"""
+        return self._call_started is not None
+
+    # The steps
+
+    async def _fetch_context(self) -> None:
+        if not self.claim.fetchers:
+            return
+        fetched = await fetch_all(
+            normalise(self.claim.fetchers),
+            context=FetchContext(user_id=self.claim.user_id, source=self._kit.source),
+            own=self.claim.context,
+            timeout_seconds=self._kit.settings.fetch_timeout_seconds,
+        )
+        self._values = {**fetched.flat, **fetched.values, **self.claim.context}
+        self._warn(*fetched.warnings)
+
+    def _render(self) -> None:
+        claim = self.claim
+        templates = claim.messages or [{"role": "user", "content": claim.template_name}]
+        texts = [(m["role"], parse(m["content"]).render(self._values)) for m in templates]
+        missing = list(dict.fromkeys(name for _, text in texts for name in text.missing))
+        if missing and claim.strict:
+            raise MissingVariables(missing)
+        if missing and claim.fetchers:
+            self._warn(f"Unknown variables left as they are: {', '.join(missing)}")
+        messages = [Message(role, text.text) for role, text in texts]
+        self._prompt = formats.prompt_text(messages)
+        self._messages = self._with_system(messages)
+
+    def _with_system(self, messages: list[Message]) -> tuple[Message, ...]:
+        """The system message first: the job's own words, then what the format asks for."""
+        own = [self.claim.system or "", *(m.content for m in messages if m.role == "system")]
+        asked = formats.instruction(self.claim.format, self.claim.response_schema)
+        system = "\n\n".join(text for text in [*own, asked or ""] if text)
+        rest = [m for m in messages if m.role != "system"]
+        return (Message("system", system), *rest) if system else tuple(rest)
+
+    async def _call(self, messages: tuple[Message, ...], **changes: Any) -> Answer:
+        """At most one provider call, ended by our own clock whatever the provider drips."""
+        route = self._routed()
+        call = replace(
+            Call(
+                model=route.model,
+                messages=messages,
+                options=self.claim.options,
+                response_schema=self.claim.response_schema,
+                json=self.claim.format == Format.JSON,
+                stream=self._worth_streaming(),
+                attempt_id=f"{self.claim.job_id}/{self.fence}",
+            ),
+            **changes,
+        )
+        seconds = min(self._kit.settings.call_timeout_seconds, self.claim.seconds_to_deadline)
+        self._live.begin(self.fence)
+        self._answer = None
+        self._call_started = time.monotonic()
+        try:
+            async with asyncio.timeout(max(seconds, 0.1)):
+                on_text = self._live.add if call.stream else None
+                self._answer = await self._kit.providers.get(route).call(call, on_text=on_text)
+        except TimeoutError:
+            raise CallTimeout(
+                f"No answer within {seconds:g} seconds", billed=None, text=self._live.text
+            ) from None
+        finally:
+            self._live.flush()
+        self._warn(*self._answer.warnings)
+        return self._answer
+
+    async def _enlarge_if_cut(self, answer: Answer) -> Answer:
+        """A JSON answer cut by the token limit gets one more call with a larger limit."""
+        if answer.stop is not Stop.TRUNCATED:
+            return answer
+        if self.claim.format != Format.JSON:
+            self._warn("The answer was cut by the token limit")
+            return answer
+        await self._again(Kind.ENLARGE, OutputTruncated())
+        larger = await self._call(self._messages, options=enlarged(self.claim.options))
+        if larger.stop is Stop.TRUNCATED:
+            raise OutputTruncated(billed=True)
+        return larger
+
+    async def _parse_or_repair(self, answer: Answer) -> tuple[str, Any]:
+        """The answer's text and value. Unreadable JSON gets one repair call, of the text alone."""
+        schema = self.claim.response_schema
+        parsed = formats.parse(answer.text, self.claim.format, schema=schema)
+        if parsed.problem is None:
+            return answer.text, parsed.output
+        await self._again(Kind.REPAIR, OutputInvalid(parsed.problem))
+        repair = formats.repair_messages(answer.text, parsed.problem, schema=schema)
+        mended = await self._call(tuple(repair), stream=False)
+        second = formats.parse(mended.text, self.claim.format, schema=schema)
+        if second.problem is None:
+            return mended.text, second.output
+        if schema is not None:
+            raise OutputInvalid(second.problem, billed=True)
+        return answer.text, formats.invalid_json_fallback(answer.text)
+
+    # The endings
+
+    def _completed(self, text: str, value: Any) -> Completed:
+        return Completed(**self._facts(), raw_response=text, parsed_output=value)
+
+    def _after_failure(self, error: CallError) -> Ending:
+        decision = retry.decide(
+            error,
+            tries=self.claim.tries + 1,
+            max_tries=self.claim.max_tries,
+            policy=self._kit.retry_policy,
+        )
+        what = {"error_code": error.code, "error_message": error.message}
+        facts = self._facts(error)
+        if isinstance(decision, retry.Snooze):
+            bucket = self._routed().bucket
+            delay = decision.delay_seconds
+            return Snoozed(**facts, **what, delay_seconds=delay, pause_bucket=bucket)
+        if isinstance(decision, retry.RetryLater):
+            return RetryLater(**facts, **what, delay_seconds=decision.delay_seconds)
+        return Failed(**facts, **what)
+
+    def _failed(self, code: str, message: str) -> Failed:
+        return Failed(**self._facts(), error_code=code, error_message=message)
+
+    def _facts(self, error: CallError | None = None) -> dict[str, Any]:
+        """What every ending says."""
+        return {
+            "output_id": self.claim.output_id,
+            "fence": self.fence,
+            "report": self._report(error),
+            "prompt": self._prompt,
+            "warnings": self._warnings or None,
+        }
+
+    # Small parts
+
+    async def _again(self, kind: Kind, why: CallError) -> None:
+        self.fence = await self._ledger.again(
+            self.fence,
+            kind,
+            report=self._report(),
+            prompt=self._prompt,
+            error_code=why.code,
+            error_message=why.message,
+        )
+        self._answer = self._call_started = None
+
+    def _routed(self) -> Route:
+        if self._route is None:
+            self._route = resolve(self.claim.model_name, self._kit.settings)
+        return self._route
+
+    def _worth_streaming(self) -> bool:
+        limit = _limit_of(self.claim.options) or 0
+        return limit >= LONG_ANSWER_TOKENS or self._kit.events.listened(self.claim.job_id)
+
+    def _report(self, error: CallError | None = None) -> Report:
+        """The ledger's facts of the last call, answered or not; empty when none was made."""
+        if self._route is None or self._call_started is None:
+            return Report()
+        news = self._answer or error
+        model = (self._answer and self._answer.model) or self._route.model
+        usage = news.usage if news else None
+        priced = self._kit.price(self._route.provider, model, usage)
+        return Report(
+            provider=self._route.provider,
+            provider_model=model,
+            request_id=news.request_id if news else None,
+            http_status=news.http_status if news else None,
+            duration_seconds=self._elapsed(),
+            first_token_seconds=self._answer.first_token_seconds if self._answer else None,
+            cost=priced.cost,
+            price_id=priced.price_id,
+            **_tokens(usage),
+        )
+
+    def _elapsed(self) -> float | None:
+        if self._call_started is None:
+            return None
+        return round(time.monotonic() - self._call_started, 4)
+
+    def _warn(self, *sentences: str) -> None:
+        self._warnings.extend(s for s in sentences if s not in self._warnings)
+
+
+def enlarged(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with a larger token limit."""
+    name = next((n for n in LIMIT_OPTIONS if n in options), LIMIT_OPTIONS[0])
+    return {**options, name: (_limit_of(options) or DEFAULT_LIMIT_TOKENS) * ENLARGE_FACTOR}
+
+
+def _limit_of(options: Mapping[str, Any]) -> int | None:
+    values = [options[n] for n in LIMIT_OPTIONS if isinstance(options.get(n), int)]
+    return max(values) if values else None
+
+
+def _tokens(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }
