@@ -119,10 +119,14 @@ class WakeQueue:
             fresh = time.monotonic() - self._depths_read_at < 1.0
             if fresh:
                 return self._depths.get(queue)
-        depths = {} if self._away() else self._read_depths()
+        depths = self.depths()
         with self._lock:
             self._depths, self._depths_read_at = depths, time.monotonic()
         return depths.get(queue)
+
+    def depths(self) -> dict[str, int]:
+        """Messages in each queue, read now; empty while the broker is away."""
+        return {} if self._away() else self._read_depths()
 
     def grew(self, queue: str, by: int) -> None:
         """Count messages just sent into the cached depth, so that a burst sees itself."""
@@ -148,7 +152,7 @@ class WakeQueue:
 
     def ping(self) -> bool:
         """Does the broker answer?"""
-        return bool(self._read_depths())
+        return bool(self.depths())
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,76 @@
+"""The command line `llm-jobs`.
+
+    local.py    what touches this machine's database and processes: dev, migrate, keys, workers, …
+    remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
+    doctor.py   the checks of `llm-jobs doctor`
+    output.py   how results, tables and errors are shown, and the exit statuses
+
+Exit statuses: 0 ok, 1 the job failed, 2 usage, 3 time-out, 4 unreachable.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from app.cli.local import dev, keys, migrate, simulator, workers
+from app.cli.output import Exit, fail
+from app.cli.remote import (
+    cancel,
+    feedback,
+    list_outputs,
+    regenerate,
+    rerun,
+    show,
+    submit,
+    wait,
+    watch,
+)
+from app.errors import ConfigurationError, LLMJobsError, Unavailable
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="llm-jobs")
+def cli() -> None:
+    """Asynchronous LLM jobs on Celery: run the platform, and use it."""
+
+
+for command in (
+    dev,
+    migrate,
+    keys,
+    workers,
+    simulator,
+    submit,
+    wait,
+    show,
+    watch,
+    list_outputs,
+    rerun,
+    regenerate,
+    feedback,
+    cancel,
+):
+    cli.add_command(command)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def doctor(as_json: bool) -> None:
+    """Check database, migrations, broker, workers and providers; say what to do."""
+    from app.cli.doctor import examine
+
+    sys.exit(examine(as_json=as_json))
+
+
+def main() -> None:
+    """The entry point: errors become one line and an exit status, never a traceback."""
+    try:
+        cli()
+    except ConfigurationError as error:
+        fail(str(error), Exit.USAGE)
+    except Unavailable as error:
+        fail(error.message, Exit.UNREACHABLE)
+    except LLMJobsError as error:
+        fail(error.message, Exit.USAGE)
