@@ -19,6 +19,7 @@ from app.dev.supervisor import StartFailed, until
 
 USER = "admin@localhost"
 
+_KEY_DAYS = 30  # each start makes a key: old ones must not stay good for ever
 _HEALTHY_WITHIN_SECONDS = 60
 _JOB_WITHIN_SECONDS = 60
 _LONGEST_WAIT_SECONDS = 30
@@ -76,7 +77,11 @@ async def _until_healthy(http: aiohttp.ClientSession, url: str) -> None:
 
 async def _new_key(plan: Plan, capture: Capture) -> str:
     made = await capture(
-        plan.command("keys", "keys", "create", "--user", USER, "--admin", "--name", "llm-jobs dev")
+        plan.command(
+            "keys",
+            *("keys", "create", "--user", USER, "--admin", "--name", "llm-jobs dev"),
+            *("--expires-in-days", str(_KEY_DAYS)),
+        )
     )
     if not made or "\n" in made:
         raise StartFailed("keys create: did not print one key")
@@ -130,7 +135,7 @@ def welcome(addresses: Addresses, *, flower_auth: str, shown: FirstRun) -> str:
             f"Web       {addresses.web}",
             f"API docs  {addresses.web}/docs",
             f"Flower    {addresses.flower}  (user {flower_user}, password {flower_password})",
-            f"API key   {shown.key}  (user {USER}, administrator)",
+            f"API key   {shown.key}  (user {USER}, administrator, {_KEY_DAYS} days)",
             "",
             "Try it:",
             "",

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
 from pathlib import Path
 
 from app.dev.console import Console
@@ -24,6 +23,7 @@ STOPPED, START_FAILED, USAGE = 0, 1, 2
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REDIS_WITHIN_SECONDS = 10
+_ONE_WISH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +95,24 @@ async def _start(plan: Plan, supervisor: Supervisor) -> None:
 
 @contextmanager
 def _at_signals(first: Callable[[], object], again: Callable[[], object]) -> Iterator[None]:
-    """Until the block ends, the first signal to stop calls `first`, every further one `again`."""
+    """Until the block ends, the first signal to stop calls `first`, a later one `again`.
+
+    One wish often comes as several signals at once, as when `make` passes on what the whole group
+    of processes has got; those within a second count as one.
+    """
     loop = asyncio.get_running_loop()
-    actions = chain([first], repeat(again))
+    first_at: float | None = None
+
+    def act() -> None:
+        nonlocal first_at
+        if first_at is None:
+            first_at = loop.time()
+            first()
+        elif loop.time() - first_at > _ONE_WISH_SECONDS:
+            again()
+
     for sign in _STOP_SIGNALS:
-        loop.add_signal_handler(sign, lambda: next(actions)())
+        loop.add_signal_handler(sign, act)
     try:
         yield
     finally:
