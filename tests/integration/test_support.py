@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import textwrap
@@ -15,7 +14,7 @@ from sqlalchemy import inspect
 from app.db import make_engine
 from app.migrate import current, head
 from tests.support.postgres_server import PostgresServer
-from tests.support.processes import run_process
+from tests.support.processes import is_alive, run_process
 from tests.support.requirements import missing
 from tests.support.waiting import eventually
 
@@ -77,12 +76,12 @@ def test_a_process_is_ended_with_everything_it_started(tmp_path: Path) -> None:
     with run_process(command, ready="child up", grace=0.1) as process:
         pid = int(process.wait_for(r"^(\d+)$|\n(\d+)\n|(\d+)\n")[0])
     assert process.popen.returncode == -signal.SIGKILL
-    eventually(lambda: not _alive(pid), message=f"process {pid} is alive")
+    eventually(lambda: not is_alive(pid), message=f"process {pid} is alive")
 
 
 def test_a_killed_test_run_leaves_no_process_behind() -> None:
     script = f"""
-        from tests.support.processes import run_process
+        from tests.support.processes import is_alive, run_process
         with run_process({_TALKATIVE!r}, ready="ready") as process:
             print("started", process.pid, flush=True)
             process.wait(timeout=60)
@@ -91,7 +90,7 @@ def test_a_killed_test_run_leaves_no_process_behind() -> None:
         pid = int(run.wait_for(r"started (\d+)")[1])
         run.popen.kill()
         run.wait()
-        eventually(lambda: not _alive(pid), message=f"process {pid} is alive")
+        eventually(lambda: not is_alive(pid), message=f"process {pid} is alive")
 
 
 def test_a_process_that_ends_early_fails_with_what_it_said() -> None:
@@ -101,11 +100,3 @@ def test_a_process_that_ends_early_fails_with_what_it_said() -> None:
         run_process(command, ready="never"),
     ):
         pass
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z" and os.path.exists(f"/proc/{pid}")

@@ -128,6 +128,28 @@ def run_process(
         process.end(grace=grace)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether process `pid` runs: not ended, nor ended and waiting for its parent to notice."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that process `pid` has started and that are alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if int(parent) == pid and is_alive(int(stat.parent.name)):
+            found.append(int(stat.parent.name))
+    return found
+
+
 def _feed(popen: subprocess.Popen[bytes], data: bytes) -> None:
     assert popen.stdin
     with suppress(BrokenPipeError):

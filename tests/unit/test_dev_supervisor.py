@@ -16,7 +16,7 @@ import pytest
 from app.dev.child import Program
 from app.dev.console import Console
 from app.dev.supervisor import StartFailed, Supervisor, back_off
-from tests.support.processes import run_process
+from tests.support.processes import is_alive, run_process
 from tests.support.waiting import eventually
 
 _WAITS = "print('up', flush=True); import time; time.sleep(60)"
@@ -181,7 +181,7 @@ def test_what_a_program_has_started_ends_with_it() -> None:
 
     shown = _supervise(story)
     pid = next(int(line.split()[-1]) for line in shown.splitlines() if line.split()[-1].isdigit())
-    eventually(lambda: _ended(pid), message=f"process {pid} is alive")
+    eventually(lambda: not is_alive(pid), message=f"process {pid} is alive")
 
 
 def test_an_ended_program_is_started_again() -> None:
@@ -227,7 +227,7 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         assert os.getsid(pid) == pid
         supervisor.signal(signal.SIGKILL)
         supervisor.wait()
-        eventually(lambda: _ended(pid), message=f"process {pid} is alive")
+        eventually(lambda: not is_alive(pid), message=f"process {pid} is alive")
 
 
 def test_names_are_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,10 +243,3 @@ def test_names_are_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) 
     plain = Terminal()
     Console(plain).line("web", "hello")
     assert plain.getvalue() == "web       | hello\n"
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
