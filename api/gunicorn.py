@@ -1,19 +1,35 @@
 """How gunicorn serves the API: read by `gunicorn --config python:api.gunicorn api.wsgi:app`.
 
-Each name below is a gunicorn setting. One process with many threads: a request waits far more
-than it computes, and a held `?wait=` or event stream occupies one thread. For more processes set
-WEB_CONCURRENCY, which gunicorn reads itself.
+Each lower-case name below is a gunicorn setting. One process with many threads: a request waits
+far more than it computes, and a held `?wait=` or event stream occupies one thread. For more
+processes set WEB_CONCURRENCY, which gunicorn reads itself.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from app import log
 from app.dev.tether import die_with_parent
 from app.settings import load_settings
 
 _settings = load_settings()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+log.configure(_settings, json=not sys.stderr.isatty())
+
+
+class _OnePipeline(Logger):  # type: ignore[misc]
+    """Hands gunicorn's own records to the pipeline that all others go through."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
 
 bind = [f"{_host}:{_settings.port}"]
 worker_class = "gthread"
@@ -28,9 +44,9 @@ limit_request_line = 8190  # lists carry filters and cursors in their query
 limit_request_fields = 100
 limit_request_field_size = 8190
 
-accesslog = None  # the application logs each request itself, as one structured line
-errorlog = "-"
+logger_class = _OnePipeline
 loglevel = _settings.log_level.lower()
+accesslog = None  # the application logs each request itself, as one structured line
 control_socket_disable = True  # it would be made in the home directory, which may not exist
 
 
