@@ -24,6 +24,8 @@ from app.simulator.sending import JSON
 from app.simulator.witness import Witness
 
 PREFIX = "/_simulator/"
+HEALTH_PATH = "/health"
+"""Whether the process is up; an outage that is being played does not show here."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class StandingOrder:
 
 
 class Control:
-    """Answers the requests under PREFIX."""
+    """Answers the requests under PREFIX, and for HEALTH_PATH."""
 
     def __init__(self, witness: Witness, order: StandingOrder) -> None:
         self._witness = witness
@@ -89,6 +91,7 @@ class Control:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         verbs: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
+            ("GET", HEALTH_PATH): lambda _: {"status": "ok"},
             ("GET", "requests"): self._requests,
             ("DELETE", "requests"): self._forget,
             ("GET", "counts"): lambda _: asdict(self._witness.counts()),

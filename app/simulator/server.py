@@ -21,7 +21,7 @@ from app.simulator import behaviour as behaviours
 from app.simulator.answers import say
 from app.simulator.anthropic_wire import AnthropicWire
 from app.simulator.behaviour import HEALTHY, Behaviour, UnknownBehaviour
-from app.simulator.control import PREFIX, Control, StandingOrder
+from app.simulator.control import HEALTH_PATH, PREFIX, Control, StandingOrder
 from app.simulator.faults import REDIRECTED_PATH, misbehave, reset
 from app.simulator.openai_wire import OpenAIWire
 from app.simulator.question import End, Question, Rejected, Said, Wire, dumps
@@ -94,7 +94,7 @@ class Simulator:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, and remember it unless it is about the simulator itself."""
         path = request.path
-        if path.startswith(PREFIX):
+        if path.startswith(PREFIX) or path == HEALTH_PATH:
             return await self._control.handle(request)
         wire = _CALLS.get(path) if request.method == "POST" else None
         attempt = request.headers.get(ATTEMPT_HEADER, "")
@@ -230,8 +230,6 @@ def _listing(request: web.BaseRequest, wire: Wire) -> Any:
             return wire.models(_ANTHROPIC_MODELS if wire is _ANTHROPIC else _OPENAI_MODELS)
         case "/api/tags":
             return {"models": [_ollama(name) for name in _OPENAI_MODELS]}
-        case "/health":
-            return {"status": "ok"}
     return None
 
 

@@ -36,6 +36,8 @@ _SCHEMA = {
     "required": ["title", "score", "tags"],
     "additionalProperties": False,
 }
+_CLOCK_SECONDS = 0.01
+"""How much too early a loop may wake."""
 _FORMAT = {"type": "json_schema", "json_schema": {"name": "review", "schema": _SCHEMA}}
 
 
@@ -135,7 +137,7 @@ def test_openai_streams_what_it_answers(sim: RunningSimulator, prompt: str) -> N
 def test_openai_gets_no_usage_of_a_stream_unless_it_asks(sim: RunningSimulator) -> None:
     chunks = _chat_stream(sim, "dragons", stream_options=openai.omit)
 
-    assert all(chunk.usage is None and chunk.choices for chunk in chunks)
+    assert all("usage" not in chunk.model_fields_set and chunk.choices for chunk in chunks)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -414,36 +416,47 @@ def test_an_answer_takes_as_long_as_it_is_told(sim: RunningSimulator) -> None:
     began = time.monotonic()
     _chat(sim, "dragons", model="gpt-sim-latency-0.3")
 
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 0.3 - _CLOCK_SECONDS
 
 
-def test_a_stream_arrives_at_its_pace(sim: RunningSimulator) -> None:
+def test_a_stream_brings_its_tokens_at_their_pace(sim: RunningSimulator) -> None:
     async def act(client: openai.AsyncOpenAI) -> list[float]:
+        began = time.monotonic()
         stream = await client.chat.completions.create(
             model="gpt-sim-tokens-20+first-0.2+rate-100", messages=_user("x"), stream=True
         )
-        began = time.monotonic()
         return [time.monotonic() - began async for chunk in stream if chunk.choices]
 
     at = _with_openai(sim, act)
 
     assert len(at) == 1 + 20 + 1
-    assert at[0] < 0.2 <= at[1]
-    assert at[-1] - at[1] >= 0.18
+    assert at[1] >= 0.2 - _CLOCK_SECONDS
+    assert at[-1] >= 0.2 + 20 / 100 - _CLOCK_SECONDS
+
+
+def test_a_stream_opens_before_its_first_token(sim: RunningSimulator) -> None:
+    async def act(client: openai.AsyncOpenAI) -> Any:
+        stream = await client.chat.completions.create(
+            model="gpt-sim-first-30", messages=_user("x"), stream=True
+        )
+        async for chunk in stream:
+            return chunk.choices[0].delta
+        return None
+
+    assert _with_openai(sim, act).role == "assistant"
 
 
 def test_an_answer_does_not_wait_for_a_delayed_acknowledgement(sim: RunningSimulator) -> None:
-    """Headers and body in two sends cost 40 ms a call; 30 calls would take over a second."""
+    """Headers and body in two sends stall for 40 ms, once the connection is no longer new."""
     body = {"model": "gpt-4", "messages": _user("x")}
     with httpx2.Client(base_url=sim.url) as client:
-        taken = []
         for stream in (False, True):
-            for _ in range(15):
+            taken = []
+            for _ in range(40):
                 began = time.monotonic()
                 client.post("/v1/chat/completions", json={**body, "stream": stream})
                 taken.append(time.monotonic() - began)
-
-    assert sorted(taken)[15] < 0.03
+            assert min(taken[20:]) < 0.03
 
 
 def test_ollama_lists_its_models(sim: RunningSimulator) -> None:

@@ -411,7 +411,7 @@ def test_a_cut_stream_ends_politely_without_a_terminal_event(
     cut = _post(sim, "tokens-20+cut", path, stream=True).text
 
     assert "drag" in cut
-    assert len(cut) < len(whole)
+    assert cut.count("data: ") <= whole.count("data: ") - 10
     for terminal in ("[DONE]", "message_stop", '"finish_reason":"', '"stop_reason":"'):
         assert terminal not in cut
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,10 +33,15 @@ def sim(_server: RunningSimulator) -> RunningSimulator:
 
 
 def _post(
-    sim: RunningSimulator, model: str = "gpt-4", *, attempt: str = "job-1/1", prompt: str = "x"
+    sim: RunningSimulator,
+    model: str = "gpt-4",
+    *,
+    attempt: str = "job-1/1",
+    prompt: str = "x",
+    x_simulator: str = "",
 ) -> httpx2.Response:
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    headers = {"x-llm-jobs-attempt": attempt}
+    headers = {"x-llm-jobs-attempt": attempt, "x-simulator": x_simulator}
     return httpx2.post(f"{sim.openai_url}/chat/completions", json=body, headers=headers)
 
 
@@ -147,12 +153,13 @@ def test_records_handed_out_do_not_change_later(sim: RunningSimulator) -> None:
 
 def test_a_standing_order_wins_until_it_is_cleared(sim: RunningSimulator) -> None:
     sim.set_behaviour("503-9")
-    outage = _post(sim, "gpt-sim-echo")
+    outage = _post(sim, "gpt-sim-echo", x_simulator="echo")
     models = httpx2.get(f"{sim.openai_url}/models")
+    health = httpx2.get(f"{sim.url}/health")
     sim.clear_behaviour()
 
     assert (outage.status_code, outage.headers["retry-after"]) == (503, "9")
-    assert models.status_code == 503
+    assert (models.status_code, health.status_code) == (503, 200)
     assert _post(sim, "gpt-sim-echo").status_code == 200
 
 
@@ -169,10 +176,17 @@ def test_a_standing_order_lasts_for_its_time(sim: RunningSimulator) -> None:
     eventually(lambda: _post(sim).status_code == 200, timeout=5)
 
 
+def _knock(sim: RunningSimulator) -> None:
+    """Connect and say nothing: whoever sends first ends the wait."""
+    host, port = sim.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.recv(1)
+
+
 def test_a_server_that_refuses_resets_every_new_connection(sim: RunningSimulator) -> None:
     sim.set_behaviour("refuse")
-    with pytest.raises(httpx2.NetworkError):
-        _post(sim)
+    with pytest.raises(ConnectionResetError):
+        _knock(sim)
     with pytest.raises(httpx2.NetworkError):
         httpx2.get(f"{sim.openai_url}/models")
     sim.clear_behaviour()
