@@ -36,9 +36,16 @@ from app.errors import ConfigurationError
 PREFIX = "LLM_JOBS_"
 Seconds = Annotated[float, Field(gt=0)]
 
+_VENDORS = ("anthropic", "ollama", "openai", "simulator")
+"""Names `<name>/<model>` already means something for."""
+
 
 class Endpoint(BaseModel):
-    """One registered OpenAI-compatible endpoint: where it is and how we identify ourselves."""
+    """One registered OpenAI-compatible endpoint: where it is and how we identify ourselves.
+
+    `options` are parameters of its own, sent with each call and open to jobs; the last three say
+    what the server takes: its name for the token limit, `stream_options`, a JSON Schema.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,6 +54,16 @@ class Endpoint(BaseModel):
     user: str | None = None
     password: SecretStr | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    stream_usage: bool = True
+    json_schema: bool = True
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_credentials_in_the_url(cls, value: AnyHttpUrl) -> AnyHttpUrl:
+        if value.username or value.password:
+            raise ValueError("give user and password in their own fields, not within the URL")
+        return value
 
 
 class Settings(BaseSettings):
@@ -128,13 +145,10 @@ class Settings(BaseSettings):
     @classmethod
     def _endpoint_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
         for name in value:
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or name in (
-                "ollama",
-                "simulator",
-            ):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or name in _VENDORS:
                 raise ValueError(
                     f"endpoint name {name!r}: use lower-case letters, digits, - and _;"
-                    " 'ollama' and 'simulator' are taken"
+                    f" taken: {', '.join(_VENDORS)}"
                 )
         return value
 
