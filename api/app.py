@@ -1,0 +1,33 @@
+"""Makes the web application from the parts it stands on; everything it serves is listed here."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from api import docs, errors, health, request_log, routing
+from api.body import MEGABYTE
+from api.converters import CONVERTERS
+from api.holding import Held
+from api.routing import Endpoint
+from api.v1 import ROUTES
+from app.runtime import Runtime
+
+
+def endpoints() -> list[Endpoint]:
+    """Every operation of the HTTP API, in the order of the document."""
+    return [endpoint for routes in (*ROUTES, health.routes) for endpoint in routes]
+
+
+def create_app(runtime: Runtime) -> Flask:
+    """A WSGI application on these parts. The caller closes the runtime."""
+    app = Flask("api", static_folder="static", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = MEGABYTE
+    app.url_map.merge_slashes = False  # `//api` is another address, not a redirect to ours
+    app.url_map.converters.update(CONVERTERS)
+    app.extensions["llm_jobs"] = runtime
+    app.extensions["llm_jobs_held"] = Held(runtime.settings.web_threads)
+    request_log.install(app, rate=runtime.settings.rate_limit)
+    errors.install(app)
+    routing.install(app, endpoints())
+    docs.install(app, endpoints())
+    return app

@@ -1,0 +1,210 @@
+"""Reads a JSON request body strictly: what passes here can be stored, compared and shown again.
+
+Python's own reader takes NaN, duplicate keys, lone surrogates and NUL, and stumbles over depth;
+databases then refuse some of it much later. So type, size, depth, width, texts and numbers are
+checked here, each refusal naming the JSON pointer of the culprit. What the fields mean is the
+schemas' business.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+
+JSON = "application/json"
+JSON_API = "application/vnd.api+json"
+ACCEPTED_TYPES = (JSON, JSON_API)
+
+MEGABYTE = 1024 * 1024
+MAX_DEPTH = 32
+MAX_KEYS = 1000
+MAX_TEXT_BYTES = 256 * 1024
+MAX_NUMBER_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How large a body may be. `items` names the list whose elements count their keys alone."""
+
+    max_bytes: int = MEGABYTE
+    items: str | None = None
+
+
+ORDINARY = BodyLimits()
+BULK = BodyLimits(max_bytes=16 * MEGABYTE, items="jobs")
+
+
+def read_object(request: Request, limits: BodyLimits = ORDINARY) -> dict[str, Any]:
+    """The JSON object in the body; an empty body is an empty object.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, or InvalidRequest saying what and where.
+    """
+    raw = _read(request, limits.max_bytes)
+    if not raw.strip():
+        return {}
+    document = parse(raw)
+    check(document, limits)
+    if not isinstance(document, dict):
+        raise InvalidRequest("The body must be a JSON object", pointer="")
+    return document
+
+
+def parse(raw: bytes) -> Any:
+    """JSON text as Python values. Numbers and objects that must be refused become `Refused`."""
+    try:
+        return _DECODER.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidRequest("Malformed JSON: the body is not UTF-8", pointer="") from None
+    except RecursionError:
+        raise _too_deep("") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise InvalidRequest(f"Malformed JSON: {error.msg} at {where}", pointer="") from None
+
+
+def check(document: Any, limits: BodyLimits = ORDINARY) -> None:
+    """Refuse what could not be stored or would cost too much; raises InvalidRequest."""
+    items = document.get(limits.items) if limits.items and isinstance(document, dict) else None
+    top = _Place(None, "", depth=1)
+    if not isinstance(items, list):
+        _check_tree(document, top)
+        return
+    _check_tree({key: value for key, value in document.items() if key != limits.items}, top)
+    each = _Place(top, str(limits.items), depth=0)
+    for number, item in enumerate(items):
+        _check_tree(item, _Place(each, number, depth=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Stands in a parsed document where something cannot be accepted, until its place is known."""
+
+    why: str
+
+
+def _read(request: Request, max_bytes: int) -> bytes:
+    if _declares_body(request):
+        _require_json(request)
+    request.max_content_length = max_bytes
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise PayloadTooLarge(
+            f"The body is larger than {max_bytes:,} bytes", max_bytes=max_bytes
+        ) from None
+    except OSError:  # a chunk that is none, or a client that went away
+        raise InvalidRequest("The body could not be read", pointer="") from None
+
+
+def _declares_body(request: Request) -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+def _require_json(request: Request) -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype not in ACCEPTED_TYPES or charset not in ("utf-8", "utf8"):
+        sent = request.headers.get("Content-Type", "none")[:100]
+        raise UnsupportedMediaType(f"Content-Type must be application/json, not {sent}")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("Content-Encoding is not supported; send the body plain")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Refused:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return Refused(f"Duplicate key: {twice[:100]}")
+
+
+def _whole(text: str) -> int | Refused:
+    if len(text) > MAX_NUMBER_CHARACTERS:
+        return Refused(f"Number is longer than {MAX_NUMBER_CHARACTERS} characters")
+    return int(text)
+
+
+def _real(text: str) -> float | Refused:
+    value = float(text)
+    return value if math.isfinite(value) else Refused("Number is out of range")
+
+
+def _constant(name: str) -> Refused:
+    return Refused(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole, parse_float=_real, parse_constant=_constant
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a value stands; its pointer is only spelled out for a refusal."""
+
+    parent: _Place | None
+    name: str | int
+    depth: int
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer (RFC 6901)."""
+        names: list[str] = []
+        place: _Place | None = self
+        while place is not None:
+            names.append(str(place.name).replace("~", "~0").replace("/", "~1"))
+            place = place.parent
+        return "/".join(reversed(names))
+
+
+def _check_tree(root: Any, top: _Place) -> None:
+    """Breadth first and without recursion: the shallowest fault is the one reported."""
+    keys_left = MAX_KEYS
+    waiting = deque([(root, top)])
+    while waiting:
+        value, place = waiting.popleft()
+        _check_value(value, place)
+        if isinstance(value, dict):
+            keys_left -= len(value)
+            if keys_left < 0:
+                raise InvalidRequest(f"More than {MAX_KEYS:,} keys", pointer=place.pointer)
+            for key in value:
+                _check_text(key, place)
+        if isinstance(value, (dict, list)):
+            waiting.extend(
+                (item, _Place(place, name, place.depth + 1))
+                for name, item in (value.items() if isinstance(value, dict) else enumerate(value))
+                if isinstance(item, (str, dict, list, Refused))
+            )
+
+
+def _check_value(value: Any, place: _Place) -> None:
+    if isinstance(value, Refused):
+        raise InvalidRequest(value.why, pointer=place.pointer)
+    if isinstance(value, str):
+        _check_text(value, place)
+    elif isinstance(value, (dict, list)) and place.depth > MAX_DEPTH:
+        raise _too_deep(place.pointer)
+
+
+def _check_text(text: str, place: _Place) -> None:
+    if "\x00" in text:
+        raise InvalidRequest("Text contains a NUL character", pointer=place.pointer)
+    try:
+        length = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest("Text contains a lone surrogate", pointer=place.pointer) from None
+    if length > MAX_TEXT_BYTES:
+        raise InvalidRequest(f"Text is longer than {MAX_TEXT_BYTES:,} bytes", pointer=place.pointer)
+
+
+def _too_deep(pointer: str) -> InvalidRequest:
+    return InvalidRequest(f"JSON is nested deeper than {MAX_DEPTH} levels", pointer=pointer)

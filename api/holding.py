@@ -1,0 +1,122 @@
+"""Connections held open on purpose: a bounded number, so that they never take every thread.
+
+A held connection (an event stream, a `?wait=`) occupies a thread of this process. Counts are per
+process; nothing here is shared.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flask import current_app
+
+from app.errors import TooManyRequests
+from app.runtime import Runtime
+from models import ENDED
+
+Row = Mapping[str, Any]
+
+STREAMS_PER_USER = 3
+RETRY_SECONDS = 5
+
+
+class Places:
+    """How many connections may be held at once, in all and per user."""
+
+    def __init__(self, total: int, *, per_user: int) -> None:
+        self._total = total
+        self._per_user = per_user
+        self._held: Counter[Hashable] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, user: Hashable) -> bool:
+        """Take a place if there is one; who took it gives it back."""
+        with self._lock:
+            if self._held.total() >= self._total or self._held[user] >= self._per_user:
+                return False
+            self._held[user] += 1
+            return True
+
+    def give_back(self, user: Hashable) -> None:
+        with self._lock:
+            self._held[user] -= 1
+            if self._held[user] <= 0:
+                del self._held[user]
+
+    @property
+    def held(self) -> int:
+        with self._lock:
+            return self._held.total()
+
+
+class Held:
+    """The two kinds of held connections of one process; a quarter of the threads stays free."""
+
+    def __init__(self, threads: int) -> None:
+        most = max(1, threads * 3 // 8)
+        self.streams = Places(most, per_user=STREAMS_PER_USER)
+        self.waits = Places(most, per_user=most)
+
+
+def held() -> Held:
+    """The current application's."""
+    found: Held = current_app.extensions["llm_jobs_held"]
+    return found
+
+
+def take_stream(user: Hashable) -> Callable[[], None]:
+    """A place for an event stream; returns what gives it back (once, however often called).
+
+    Raises TooManyRequests when the user has its streams, or the process its connections.
+    """
+    places = held().streams
+    if not places.take(user):
+        raise TooManyRequests(
+            f"Too many open event streams; at most {STREAMS_PER_USER} per user",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+    once = threading.Lock()
+
+    def give_back() -> None:
+        if once.acquire(blocking=False):
+            places.give_back(user)
+
+    return give_back
+
+
+@contextmanager
+def wait_place(user: Hashable) -> Iterator[bool]:
+    """Whether there is a place to wait in; without one the answer is given at once."""
+    places = held().waits
+    taken = places.take(user)
+    try:
+        yield taken
+    finally:
+        if taken:
+            places.give_back(user)
+
+
+def row_when_ended(
+    runtime: Runtime, user: Hashable, read_row: Callable[[], Row], *, seconds: float | None
+) -> Row:
+    """The row as soon as its job has ended, or as it is after `seconds`; at once without them.
+
+    News only shorten the wait: the row is read again after each.
+    """
+    row = read_row()
+    if not seconds or row["status"] in ENDED:
+        return row
+    deadline = time.monotonic() + seconds
+    with wait_place(user) as waiting:
+        while waiting and row["status"] not in ENDED:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            runtime.events.wait_ended([row["job_id"]], left)
+            row = read_row()
+    return row

@@ -1,0 +1,208 @@
+"""The list of endpoints: one entry says where it is, who may call it, what goes in and comes out.
+
+From the same entry come the Flask view, the checks before it (key, rate, scope, query, body), the
+OpenAPI document and the reference. A view gets a `Call` whose parts were all checked, calls `app`
+once and returns a `Reply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from flask import Flask, Response, current_app, g, request
+from pydantic import BaseModel
+
+from api import auth, limits, validation
+from api.auth import Access
+from api.body import ORDINARY, BodyLimits, read_object
+from api.replies import Reply, to_response
+from api.schemas.common import Empty
+from app.accounts import Caller
+from app.runtime import Runtime
+
+Body = TypeVar("Body", bound=BaseModel)
+Query = TypeVar("Query", bound=BaseModel)
+View = TypeVar("View", bound=Callable[..., Reply | Response])
+
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Body, Query]):
+    """One checked request."""
+
+    runtime: Runtime
+    body: Body
+    query: Query
+    sent: Mapping[str, Any] = field(default_factory=dict)
+    """The body as it was sent, for fingerprints."""
+    authenticated: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls. Only a public endpoint has nobody."""
+        if self.authenticated is None:
+            raise RuntimeError("a public endpoint has no caller")
+        return self.authenticated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One way an endpoint answers when nothing is wrong."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    alternative: type[BaseModel] | None = None
+    """What a JSON:API client gets instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A request header an endpoint reads."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One operation. `errors` are the refusals beyond those every endpoint of its kind has."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    tag: str
+    access: Access
+    view: Callable[..., Reply | Response]
+    answers: Mapping[int, Answer]
+    description: str = ""
+    body: type[BaseModel] | None = None
+    json_api_body: type[BaseModel] | None = None
+    body_limits: BodyLimits = ORDINARY
+    query: type[BaseModel] | None = None
+    request_headers: Sequence[Header] = ()
+    errors: Mapping[int, str] = field(default_factory=dict)
+    uses_database: bool = True
+    unavailable_sentence: str = ""
+    examples: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Routes:
+    """Endpoints below one prefix, in the order they are written."""
+
+    def __init__(self, prefix: str = "", *, tag: str) -> None:
+        self._prefix = prefix
+        self._tag = tag
+        self._endpoints: list[Endpoint] = []
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints)
+
+    def endpoint(self, method: str, path: str, **facts: Any) -> Callable[[View], View]:
+        """Register the decorated view; `facts` are fields of `Endpoint`.
+
+        The operation's name is the view's; its description is the rest of the view's docstring.
+        """
+
+        def register(view: View) -> View:
+            summary, _, rest = (view.__doc__ or "").strip().partition("\n")
+            self._endpoints.append(
+                Endpoint(
+                    method=method,
+                    path=self._prefix + path,
+                    name=camel_case(view.__name__),
+                    summary=summary.rstrip("."),
+                    description=_unindented(rest),
+                    tag=facts.pop("tag", self._tag),
+                    view=view,
+                    **facts,
+                )
+            )
+            return view
+
+        return register
+
+    def get(self, path: str, **facts: Any) -> Callable[[View], View]:
+        return self.endpoint("GET", path, **facts)
+
+    def post(self, path: str, **facts: Any) -> Callable[[View], View]:
+        return self.endpoint("POST", path, **facts)
+
+    def patch(self, path: str, **facts: Any) -> Callable[[View], View]:
+        return self.endpoint("PATCH", path, **facts)
+
+    def delete(self, path: str, **facts: Any) -> Callable[[View], View]:
+        return self.endpoint("DELETE", path, **facts)
+
+
+def install(app: Flask, endpoints: Sequence[Endpoint]) -> None:
+    """Give each endpoint its Flask rule. A trailing slash changes nothing, access least of all."""
+    for endpoint in endpoints:
+        app.add_url_rule(
+            endpoint.path,
+            endpoint=endpoint.name,
+            view_func=_view(endpoint),
+            methods=[endpoint.method],
+            strict_slashes=False,
+        )
+
+
+def runtime() -> Runtime:
+    """The runtime the current application was made with."""
+    return cast(Runtime, current_app.extensions["llm_jobs"])
+
+
+def camel_case(name: str) -> str:
+    """`give_feedback` → `giveFeedback`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _view(endpoint: Endpoint) -> Callable[..., Response]:
+    def view(**arguments: Any) -> Response:
+        g.unavailable_sentence = endpoint.unavailable_sentence
+        caller = _admitted(endpoint)
+        query = validation.read_query(endpoint.query or Empty, request.args)
+        sent = _sent(endpoint)
+        call = Call(
+            runtime=runtime(),
+            query=query,
+            body=_checked_body(endpoint, sent),
+            sent=sent,
+            authenticated=caller,
+        )
+        return to_response(endpoint.view(call, **arguments))
+
+    return view
+
+
+def _admitted(endpoint: Endpoint) -> Caller | None:
+    """Key first, then its rate, then its rights: a refused caller learns nothing more."""
+    if endpoint.access.public:
+        return None
+    caller = auth.authenticated(runtime())
+    limits.count_request(runtime(), caller)
+    endpoint.access.check(caller)
+    return caller
+
+
+def _sent(endpoint: Endpoint) -> dict[str, Any]:
+    """The JSON object in the body; safe methods have none."""
+    return read_object(request, endpoint.body_limits) if endpoint.method in UNSAFE else {}
+
+
+def _checked_body(endpoint: Endpoint, sent: dict[str, Any]) -> BaseModel:
+    if endpoint.json_api_body is not None and "data" in sent:
+        g.json_api = True
+        sent = validation.checked(endpoint.json_api_body, sent).model_dump()["data"]["attributes"]
+    return validation.checked(endpoint.body or Empty, sent)
+
+
+def _unindented(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())

@@ -1,0 +1,30 @@
+"""The operations of `/api/v1`, one file per thing; each view calls `app` once."""
+
+from api.v1 import (
+    acting,
+    agents,
+    jobs,
+    keys,
+    live,
+    models,
+    outputs,
+    prices,
+    queues,
+    users,
+)
+
+ROUTES = (
+    jobs.routes,
+    live.routes,
+    outputs.routes,
+    acting.routes,
+    agents.routes,
+    users.routes,
+    keys.routes,
+    models.routes,
+    prices.routes,
+    queues.routes,
+)
+"""In the order of the document."""
+
+__all__ = ["ROUTES"]
