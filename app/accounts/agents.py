@@ -15,6 +15,7 @@ from app.errors import (
     NotFound,
     UnknownParameter,
 )
+from app.lookup import row_by_id
 from app.paging import DEFAULT_LIMIT, Page, newest_first
 from app.text import deep_clean
 from models import Agent, Format, User
@@ -51,7 +52,7 @@ def create_agent(
 
 def get_agent(session: Session, caller: Caller, agent_id: int) -> Agent:
     """One agent: one's own, or any for administrators. Raises NotFound otherwise."""
-    agent = session.get(Agent, agent_id)
+    agent = row_by_id(session, Agent, agent_id)
     if agent is None or not caller.sees(agent.user_id):
         raise NotFound(f"Unknown agent: {agent_id}")
     return agent
@@ -98,7 +99,7 @@ def _owner(session: Session, caller: Caller, user_id: int | None) -> int:
     if owner != caller.user_id:
         if not caller.is_admin:
             raise Forbidden("Only an administrator may act for another user")
-        if session.get(User, owner) is None:
+        if row_by_id(session, User, owner) is None:
             raise NotFound(f"Unknown user: {owner}")
     return owner
 

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from app.accounts.caller import Caller
 from app.db import Database
 from app.errors import Forbidden, InvalidParameter, NotFound, Unauthenticated, Unavailable
+from app.lookup import row_by_id
 from app.paging import DEFAULT_LIMIT, Page, newest_first
 from app.text import clean_text
 from models import ApiKey, Scope, User
@@ -108,7 +109,7 @@ def create_key(
     `scopes` None gives all that the user may do. Raises InvalidParameter for an unknown scope and
     NotFound for an unknown user.
     """
-    user = session.get(User, user_id)
+    user = row_by_id(session, User, user_id)
     if user is None:
         raise NotFound(f"Unknown user: {user_id}")
     text, prefix, public_id, secret = _new_text(live=live)
@@ -178,7 +179,7 @@ def list_keys(
 def revoke_key(session: Session, caller: Caller, key_id: int) -> ApiKey:
     """End a key for good; doing it twice changes nothing. Raises NotFound for a stranger's."""
     caller.require(Scope.KEYS_ADMIN)
-    key = session.get(ApiKey, key_id)
+    key = row_by_id(session, ApiKey, key_id)
     if key is None or not caller.sees(key.user_id):
         raise NotFound(f"Unknown key: {key_id}")
     session.execute(

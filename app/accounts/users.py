@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.caller import Caller
 from app.errors import Conflict, InvalidParameter, MissingParameter, NotFound, UnknownParameter
+from app.lookup import row_by_id
 from app.paging import DEFAULT_LIMIT, Page, newest_first
 from app.text import clean_text
 from models import Role, User
@@ -60,7 +61,7 @@ def find_user(session: Session, email: str) -> User | None:
 
 def get_user(session: Session, caller: Caller, user_id: int) -> User:
     """One user: oneself, or any for administrators. Raises NotFound otherwise."""
-    user = session.get(User, user_id) if caller.sees(user_id) else None
+    user = row_by_id(session, User, user_id) if caller.sees(user_id) else None
     if user is None:
         raise NotFound(f"Unknown user: {user_id}")
     return user
@@ -81,7 +82,7 @@ def update_user(session: Session, caller: Caller, user_id: int, **changes: Any) 
     Conflict when nobody would be left to administrate.
     """
     caller.require_administrator()
-    user = session.get(User, user_id, with_for_update=True)
+    user = row_by_id(session, User, user_id, for_update=True)
     if user is None:
         raise NotFound(f"Unknown user: {user_id}")
     checked = {attribute: _changed(attribute, value) for attribute, value in changes.items()}

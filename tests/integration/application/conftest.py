@@ -6,23 +6,23 @@ live news are recorded, not real: what travels over them is tested where they li
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import accounts
+from app import accounts, jobs, lifecycle
 from app.accounts import Caller
 from app.db import Database
-from app.lifecycle import Ended
+from app.jobs import JobRequest, Submission
+from app.lifecycle import Claim, Completed, Delivery, Ended, Failed, Report
 from app.queue import Wake
+from app.runtime import Runtime
 from app.settings import Settings
-from models import Role
-
-if TYPE_CHECKING:
-    from app.runtime import Runtime
+from models import LLMOutput, Role
 
 
 @dataclass
@@ -33,13 +33,13 @@ class RecordedWakes:
     accepts: int | None = None
     sent: list[Wake] = field(default_factory=list)
     told: list[Ended] = field(default_factory=list)
-    open_transactions: list[bool] = field(default_factory=list)
-    database: Database | None = None
+    on_send: Callable[[], None] = lambda: None
 
     def depth(self, queue: str) -> int | None:
         return self.depth_now
 
     def send(self, wakes: Sequence[Wake]) -> int:
+        self.on_send()
         taken = list(wakes) if self.accepts is None else list(wakes)[: self.accepts]
         self.sent += taken
         return len(taken)
@@ -76,7 +76,7 @@ class RecordedRuntime:
 
     @property
     def real(self) -> Runtime:
-        return cast("Runtime", self)
+        return cast(Runtime, self)
 
 
 @pytest.fixture
@@ -103,6 +103,67 @@ def recorded(database: Database, settings: Settings) -> RecordedRuntime:
 @pytest.fixture
 def runtime(recorded: RecordedRuntime) -> Runtime:
     return recorded.real
+
+
+@dataclass
+class Rows:
+    """Puts rows where a test needs them, by the lifecycle's own verbs."""
+
+    runtime: RecordedRuntime
+
+    def submit(self, caller: Caller, **fields: Any) -> Submission:
+        usual = {"template": "Hello {{name}}", "model": "simulator/echo", "context": {"name": "A"}}
+        return jobs.submit(self.runtime.real, caller, JobRequest(**(usual | fields)))
+
+    def claim(self, output_id: int, *, worker: str = "w1", lease_seconds: float = 60) -> Claim:
+        row = self.read(output_id)
+        with self.runtime.database.write() as session:
+            (claim,) = lifecycle.claim(
+                session,
+                [Delivery(row.id, row.job_id)],
+                worker=worker,
+                lease_seconds=lease_seconds,
+            ).values()
+        return claim
+
+    def complete(self, output_id: int, text: str = "Done.", **facts: Any) -> None:
+        claim = self.claim(output_id)
+        report = Report(provider="simulator", provider_model="echo", **facts)
+        with self.runtime.database.write() as session:
+            assert lifecycle.complete(
+                session,
+                [Completed(output_id=output_id, fence=claim.fence, raw_response=text,
+                           prompt="Hello A", report=report)],
+            )  # fmt: skip
+
+    def fail(self, output_id: int) -> None:
+        claim = self.claim(output_id)
+        with self.runtime.database.write() as session:
+            assert lifecycle.fail(
+                session,
+                [Failed(output_id=output_id, fence=claim.fence, error_code="refused",
+                        error_message="No.")],
+            )  # fmt: skip
+
+    def completed(self, caller: Caller, text: str = "Done.", **fields: Any) -> int:
+        output_id = self.submit(caller, **fields).output_id
+        self.complete(output_id, text)
+        return output_id
+
+    def read(self, output_id: int) -> LLMOutput:
+        with self.runtime.database.read() as session:
+            row = session.get(LLMOutput, output_id)
+        assert row is not None
+        return row
+
+    def count(self) -> int:
+        with self.runtime.database.read() as session:
+            return session.scalars(select(func.count()).select_from(LLMOutput)).one()
+
+
+@pytest.fixture
+def rows(recorded: RecordedRuntime) -> Rows:
+    return Rows(recorded)
 
 
 def make_user(session: Session, name: str, **facts: Any) -> Caller:

@@ -1,0 +1,79 @@
+"""What people think of an output: a thumb, a comment, and the log line that counts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
+
+from app import log as lines
+from app.accounts import Caller
+from app.errors import InvalidParameter
+from app.jobs.access import get
+from app.jobs.limits import check_text
+from models import Feedback, LLMOutput
+from models.types import now
+
+log = structlog.get_logger(__name__)
+
+LONGEST_COMMENT = 10_000
+
+_VERDICTS = {verdict.word: verdict for verdict in Feedback}
+
+
+def give(
+    session: Session,
+    caller: Caller,
+    output_id: int,
+    *,
+    feedback_type: Any,
+    comment: Any = None,
+) -> LLMOutput:
+    """Set the verdict on a row of any status: `thumbs_up`, `thumbs_down`, or `none` to take it
+    back. The comment is stripped; a blank one is none.
+
+    Raises NotFound, and InvalidParameter (`Invalid feedback type`).
+    """
+    output = get(session, caller, output_id=output_id)
+    verdict = _VERDICTS.get(feedback_type) if isinstance(feedback_type, str) else None
+    if verdict is None:
+        raise InvalidParameter("Invalid feedback type", pointer="/feedback_type")
+    session.execute(
+        update(LLMOutput)
+        .where(LLMOutput.id == output.id)
+        .values(
+            feedback=int(verdict),
+            feedback_comment=_comment(comment),
+            feedback_at=now(),
+            updated_at=now(),
+        )
+    )
+    session.refresh(output)
+    event.listen(session, "after_commit", lambda _: _log(caller, output), once=True)
+    return output
+
+
+def _comment(comment: Any) -> str | None:
+    if comment is not None and not isinstance(comment, str):
+        raise InvalidParameter("Invalid comment. Must be a text", pointer="/comment")
+    text = (comment or "").strip()
+    check_text(text, pointer="/comment")
+    if len(text) > LONGEST_COMMENT:
+        raise InvalidParameter(
+            f"Invalid comment. Must be at most {LONGEST_COMMENT:,} characters", pointer="/comment"
+        )
+    return text or None
+
+
+def _log(caller: Caller, output: LLMOutput) -> None:
+    log.info(
+        lines.FEEDBACK_RECEIVED,
+        output_id=output.id,
+        feedback=output.feedback_word,
+        user_id=caller.user_id,
+        template_name=lines.shown_template(output.template_name),
+        model_name=output.model_name,
+        has_comment=output.feedback_comment is not None,
+    )

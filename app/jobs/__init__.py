@@ -1,0 +1,49 @@
+"""What may be asked of jobs, in functions the API, the command line and Python share. No HTTP.
+
+    request.py      the values that travel: JobRequest, Submission
+    submit.py       a request becomes a committed row, then its worker is woken
+    meaning.py      defaults, checks and routing of a request; shapes.py and limits.py help it
+    idempotency.py  the first answer to a key, stored with the row
+    derive.py       re_run and regenerate
+    control.py      cancel and advance
+    access.py       which rows a caller sees; search.py lists them, describe.py shows them
+    explain.py      why a job waits; load.py how busy the house is
+    preview.py      what would be sent; erase.py removes the texts of an ended row
+
+The caller of a function that takes a session opens the transaction; one that takes a runtime opens
+its own, because something follows the commit.
+"""
+
+from app.jobs.access import get
+from app.jobs.control import advance, cancel
+from app.jobs.derive import re_run, regenerate
+from app.jobs.describe import describe, describe_many
+from app.jobs.erase import erase
+from app.jobs.explain import why
+from app.jobs.idempotency import prune_idempotency_keys
+from app.jobs.preview import preview
+from app.jobs.request import IdempotencyRequest, JobRequest, Submission, check_essentials
+from app.jobs.search import Filters, list_outputs
+from app.jobs.submit import submit, submit_many
+
+__all__ = [
+    "Filters",
+    "IdempotencyRequest",
+    "JobRequest",
+    "Submission",
+    "advance",
+    "cancel",
+    "check_essentials",
+    "describe",
+    "describe_many",
+    "erase",
+    "get",
+    "list_outputs",
+    "preview",
+    "prune_idempotency_keys",
+    "re_run",
+    "regenerate",
+    "submit",
+    "submit_many",
+    "why",
+]

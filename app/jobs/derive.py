@@ -1,0 +1,119 @@
+"""re_run and regenerate: a new job from an ended one. The parent is never changed.
+
+The child belongs to whom the parent belongs to, whoever asks, and repeats what the parent was given
+when it was accepted: what an agent says by now is of no matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from app.accounts import Caller
+from app.errors import Conflict, InvalidContext, MissingParameter
+from app.jobs import idempotency as keys
+from app.jobs.access import get
+from app.jobs.meaning import read_clock, understand
+from app.jobs.request import IdempotencyRequest, JobRequest, Submission
+from app.jobs.submit import accept
+from app.runtime import Runtime
+from models import Derivation, LLMOutput, Status
+
+
+def re_run(
+    runtime: Runtime,
+    caller: Caller,
+    output_id: int,
+    *,
+    idempotency: IdempotencyRequest | None = None,
+) -> Submission:
+    """The same job once more.
+
+    Raises NotFound, Conflict while the parent has not ended or when it was erased, and what
+    `submit` raises.
+    """
+    return _derive(runtime, caller, output_id, Derivation.RE_RUN, {}, idempotency)
+
+
+def regenerate(
+    runtime: Runtime,
+    caller: Caller,
+    output_id: int,
+    *,
+    context: dict[str, Any] | None = None,
+    model: str | None = None,
+    template: str | None = None,
+    options: dict[str, Any] | None = None,
+    idempotency: IdempotencyRequest | None = None,
+) -> Submission:
+    """The job with something changed; None keeps the parent's. `context` and `options` replace the
+    parent's whole, `template` also replaces its messages.
+
+    Raises as `re_run` and `submit` do.
+    """
+    if context is not None and not isinstance(context, dict):
+        raise InvalidContext
+    changes: dict[str, Any] = {"context": context, "options": options}
+    for name, text in (("model", model), ("template", template)):
+        if isinstance(text, str) and not text.strip():
+            raise MissingParameter(name)
+        changes[name] = text
+    if template is not None:
+        changes["messages"] = []
+    changes = {name: value for name, value in changes.items() if value is not None}
+    return _derive(runtime, caller, output_id, Derivation.REGENERATE, changes, idempotency)
+
+
+def _derive(
+    runtime: Runtime,
+    caller: Caller,
+    output_id: int,
+    derivation: Derivation,
+    changes: dict[str, Any],
+    idempotency: IdempotencyRequest | None,
+) -> Submission:
+    if idempotency and (replay := keys.recall(runtime.database, caller, idempotency)):
+        return replay
+    with runtime.database.read() as session:
+        parent = get(session, caller, output_id=output_id)
+        _refuse_unless_ended(parent)
+        request = replace(_request_of(parent), **changes)
+        clock = read_clock(session, request)
+    job = understand(runtime.settings, request, clock=clock).job
+    kept_prompt = "template" not in changes
+    job = replace(
+        job,
+        parent_id=parent.id,
+        root_id=parent.root_id or parent.id,
+        derivation=derivation,
+        prompt_name=parent.prompt_name if kept_prompt else None,
+        prompt_version=parent.prompt_version if kept_prompt else None,
+    )
+    return accept(runtime, caller, [job], idempotency=idempotency)[0]
+
+
+def _refuse_unless_ended(parent: LLMOutput) -> None:
+    if not Status(parent.status).ended:
+        raise Conflict(f"Output {parent.id} is still {parent.status}: wait for its end, or cancel")
+    if parent.erased_at is not None:
+        raise Conflict(f"Output {parent.id} was erased: there is nothing to run again")
+
+
+def _request_of(parent: LLMOutput) -> JobRequest:
+    """What the parent was asked, with everything said: nothing is left to inherit."""
+    return JobRequest(
+        template=None if parent.messages else parent.template_name,
+        messages=parent.messages,
+        model=parent.model_name,
+        context=parent.context or {},
+        format=parent.format,
+        queue=parent.queue,
+        agent_id=parent.agent_id,
+        options=parent.options,
+        system=parent.system,
+        response_schema=parent.response_schema,
+        metadata=parent.metadata_,
+        strict=parent.strict,
+        fetchers=parent.fetchers,
+        user_id=parent.user_id,
+    )

@@ -1,0 +1,62 @@
+"""erase: an ended row loses its texts; what it cost and when it ran stays in the ledger."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from app.accounts import Caller
+from app.errors import Conflict
+from app.jobs.access import get
+from models import Attempt, LLMOutput, Status
+from models.types import now
+
+ERASED = "[erased]"
+"""The `template_name` of an erased row; the column is never empty."""
+
+_TEXTS = (
+    "context",
+    "system",
+    "messages",
+    "response_schema",
+    "options",
+    "fetchers",
+    "metadata_",
+    "prompt_name",
+    "prompt",
+    "raw_response",
+    "parsed_output",
+    "result_items",
+    "warnings",
+    "error_message",
+    "feedback_comment",
+)
+
+
+def erase(session: Session, caller: Caller, output_id: int) -> LLMOutput:
+    """Remove every text of a row and of its attempts, for good. Doing it twice changes nothing.
+
+    Raises NotFound, and Conflict while the job has not ended.
+    """
+    output = get(session, caller, output_id=output_id)
+    if not Status(output.status).ended:
+        raise Conflict(f"The job is still {output.status}: cancel it first")
+    if output.erased_at is not None:
+        return output
+    session.execute(
+        update(LLMOutput)
+        .where(LLMOutput.id == output.id)
+        .values(
+            {
+                **{getattr(LLMOutput, name): None for name in _TEXTS},
+                LLMOutput.template_name: ERASED,
+                LLMOutput.erased_at: now(),
+                LLMOutput.updated_at: now(),
+            }
+        )
+    )
+    session.execute(
+        update(Attempt).where(Attempt.output_id == output.id).values(text=None, error_message=None)
+    )
+    session.refresh(output)
+    return output
