@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, Protocol
 
 import structlog
@@ -28,6 +27,7 @@ from app.errors import (
 )
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
+from app.prices import Priced
 from app.prompts.templating import parse
 from app.providers.contract import Answer, Call, Message, Stop, Usage
 from app.providers.registry import Providers, Route, resolve
@@ -45,14 +45,6 @@ LONG_ANSWER_TOKENS = 4096
 ENLARGE_FACTOR = 4
 DEFAULT_LIMIT_TOKENS = 4096
 LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """What a call cost, and the price row it was computed with."""
-
-    cost: Decimal | None
-    price_id: int | None
 
 
 class Ledger(Protocol):
@@ -140,14 +132,17 @@ class Execution:
         if missing and claim.fetchers:
             self._warn(f"Unknown variables left as they are: {', '.join(missing)}")
         messages = [Message(role, text.text) for role, text in texts]
-        self._prompt = formats.prompt_text(messages)
+        self._prompt = prompt_text(messages)
         self._messages = self._with_system(messages)
 
     def _with_system(self, messages: list[Message]) -> tuple[Message, ...]:
         """The system message first: the job's own words, then what the format asks for."""
         own = [self.claim.system or "", *(m.content for m in messages if m.role == "system")]
-        asked = formats.instruction(self.claim.format, self.claim.response_schema)
-        system = "\n\n".join(text for text in [*own, asked or ""] if text)
+        system = formats.with_instruction(
+            "\n\n".join(text for text in own if text),
+            self.claim.format,
+            self.claim.response_schema,
+        )
         rest = [m for m in messages if m.role != "system"]
         return (Message("system", system), *rest) if system else tuple(rest)
 
@@ -199,18 +194,25 @@ class Execution:
     async def _parse_or_repair(self, answer: Answer) -> tuple[str, Any]:
         """The answer's text and value. Unreadable JSON gets one repair call, of the text alone."""
         schema = self.claim.response_schema
-        parsed = formats.parse(answer.text, self.claim.format, schema=schema)
+        parsed = await self._parse(answer.text)
         if parsed.problem is None:
             return answer.text, parsed.output
         await self._again(Kind.REPAIR, OutputInvalid(parsed.problem))
-        repair = formats.repair_messages(answer.text, parsed.problem, schema=schema)
-        mended = await self._call(tuple(repair), stream=False)
-        second = formats.parse(mended.text, self.claim.format, schema=schema)
+        repair = formats.repair_messages(answer.text, parsed.problem)
+        mended = await self._call(repair, stream=False)
+        second = await self._parse(mended.text)
         if second.problem is None:
             return mended.text, second.output
         if schema is not None:
             raise OutputInvalid(second.problem, billed=True)
         return answer.text, formats.invalid_json_fallback(answer.text)
+
+    async def _parse(self, text: str) -> formats.Parsed:
+        """Checking against a schema may take a second of CPU: not on the loop."""
+        schema = self.claim.response_schema
+        if schema is None:
+            return formats.parse(text, self.claim.format)
+        return await asyncio.to_thread(formats.parse, text, self.claim.format, schema=schema)
 
     # The endings
 
@@ -224,7 +226,7 @@ class Execution:
             max_tries=self.claim.max_tries,
             policy=self._kit.retry_policy,
         )
-        what = {"error_code": error.code, "error_message": error.message}
+        what: dict[str, Any] = {"error_code": error.code, "error_message": error.message}
         facts = self._facts(error)
         if isinstance(decision, retry.Snooze):
             bucket = self._routed().bucket
@@ -296,6 +298,13 @@ class Execution:
 
     def _warn(self, *sentences: str) -> None:
         self._warnings.extend(s for s in sentences if s not in self._warnings)
+
+
+def prompt_text(messages: Sequence[Message]) -> str:
+    """The final text sent, for the row: a single message's text, else each under its role."""
+    if len(messages) == 1:
+        return messages[0].content
+    return "\n\n".join(f"{m.role}: {m.content}" for m in messages)
 
 
 def enlarged(options: Mapping[str, Any]) -> dict[str, Any]:

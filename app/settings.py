@@ -66,6 +66,15 @@ class Endpoint(BaseModel):
         return value
 
 
+class FetchUrl(BaseModel):
+    """A URL that jobs may read by its name. `internal`: on our own network, plain http allowed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: AnyHttpUrl
+    internal: bool = False
+
+
 class Settings(BaseSettings):
     """The effective configuration of one process. Durations are seconds, sizes bytes."""
 
@@ -87,6 +96,11 @@ class Settings(BaseSettings):
         AnyHttpUrl("http://127.0.0.1:11434"), alias="OLLAMA_BASE_URL"
     )
     endpoints: dict[str, Endpoint] = Field({}, alias="LLM_JOBS_ENDPOINTS")
+    fetch_urls: dict[str, FetchUrl] = Field(
+        {},
+        alias="LLM_JOBS_FETCH_URLS",
+        description="URLs the `http_get` context fetcher may read, by name.",
+    )
     model_aliases: dict[str, str] = Field({}, alias="LLM_JOBS_MODEL_ALIASES")
     simulator_url: AnyHttpUrl | None = Field(
         None,

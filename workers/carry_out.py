@@ -21,7 +21,7 @@ from app.lifecycle import Again, Claim, Completed, Delivery, Failed, Release, Re
 from models import Kind
 from workers import log_events
 from workers.pool import Delivery as Message
-from workers.pool import End
+from workers.pool.delivery import End
 from workers.running import RunningJob, RunningJobs, Why
 from workers.writer import Writer
 
