@@ -11,7 +11,7 @@ import structlog
 
 from app import log as words
 from app.executor import Ending
-from app.lifecycle import Claim, Completed, Failed, Report, RetryLater
+from app.lifecycle import Claim, Completed, Report, RetryLater, Snoozed
 
 log = structlog.get_logger("llm_jobs.job")
 
@@ -38,6 +38,9 @@ def ended(claim: Claim, ending: Ending) -> None:
             usage=_usage(ending.report),
         )
         return
+    if isinstance(ending, Snoozed):
+        log.info("LLMJob waits for capacity", **_job(claim), seconds=ending.delay_seconds)
+        return
     log.warning(
         words.JOB_FAILED,
         **_job(claim),
@@ -45,13 +48,11 @@ def ended(claim: Claim, ending: Ending) -> None:
         error_message=ending.error_message,
         duration=ending.report.duration_seconds,
     )
-    if isinstance(ending, Failed):
-        log.error(words.JOB_FAILED_FOR_GOOD, **_job(claim), error_code=ending.error_code)
-    elif isinstance(ending, RetryLater):
+    if isinstance(ending, RetryLater):
         event = words.retry_event(claim.tries + 1, claim.max_tries - 1, ending.delay_seconds)
         log.info(event, **_job(claim))
     else:
-        log.info("LLMJob waits for capacity", **_job(claim), seconds=ending.delay_seconds)
+        log.error(words.JOB_FAILED_FOR_GOOD, **_job(claim), error_code=ending.error_code)
 
 
 def cancelled(claim: Claim) -> None:

@@ -28,7 +28,7 @@ _JSON_INSTRUCTION = (
 )
 _INSTRUCTIONS = {
     "json": _JSON_INSTRUCTION,
-    "markdown": "Answer in Markdown, without raw HTML and without images.",
+    "markdown": "Answer in Markdown alone, without embedded tags and without images.",
     "html": (
         "Answer with an HTML fragment and nothing else: no explanation, no code fence, and no"
         " scripts, styles or images."
