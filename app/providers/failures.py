@@ -15,6 +15,7 @@ from typing import Any
 
 from app.errors import (
     CallError,
+    ConnectionFailed,
     ContextTooLong,
     ModelNotFound,
     ProviderDenied,
@@ -120,10 +121,12 @@ def from_exception(error: BaseException, provider: str) -> CallError:
     """The error for whatever an SDK raised before it gave us a reply to read.
 
     An error of our own (the transport raises them) is kept, however the SDK wrapped it. An error
-    reply is recognised by its `response`. Anything else the SDK refused to send: our bug or the
-    template's, not billed.
+    reply is recognised by its `response`. Anything else was never sent: our bug or the template's,
+    not billed.
     """
+    root = error
     for cause in _causes(error):
+        root = cause
         if isinstance(cause, CallError):
             return cause
         response = getattr(cause, "response", None)
@@ -135,7 +138,9 @@ def from_exception(error: BaseException, provider: str) -> CallError:
                 response.headers,
                 request_id=getattr(cause, "request_id", None),
             )
-    words = scrubbed(f"{type(error).__name__}: {error}")
+    words = scrubbed(f"{type(root).__name__}: {root}")
+    if type(root) is RuntimeError:  # the client was closed under the call, at shutdown
+        return ConnectionFailed(f"{provider}: {words}")
     return ProviderRejected(f"{provider}: the request cannot be sent: {words}")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -23,6 +23,8 @@ class Adapter:
     name: str
     model: str
     wire: str = "openai"
+    endpoint: Mapping[str, Any] = field(default_factory=dict)
+    """More settings of a registered endpoint of this name."""
 
     def settings(self, url: str) -> Settings:
         """The settings that make this adapter talk to the server at `url`."""
@@ -30,6 +32,8 @@ class Adapter:
             "bearer": {"base_url": f"{url}/v1", "api_key": "secret-bearer"},
             "basic": {"base_url": f"{url}/v1", "user": "ann", "password": "secret-basic"},
         }
+        if self.endpoint:
+            endpoints[self.name] = {"base_url": f"{url}/v1", **self.endpoint}
         values: dict[str, Any] = {
             "openai_api_key": "secret-openai",
             "openai_base_url": f"{url}/v1",
@@ -57,8 +61,12 @@ class Adapter:
     def call_named(self, word: str, **changes: Any) -> Call:
         """A call of the model that behaves as `word` says, named after a new job."""
         model = self.model.format(word)
-        model = model.partition("/")[2] if self.name in ("bearer", "basic", "ollama") else model
-        values = {"model": model, "messages": QUESTION, "attempt_id": f"{uuid4()}/1", **changes}
+        values = {
+            "model": model.rpartition("/")[2],
+            "messages": QUESTION,
+            "attempt_id": f"{uuid4()}/1",
+            **changes,
+        }
         return Call(**values)
 
     def ask(self, url: str, call: Call, *, on_text: OnText | None = None) -> Answer:

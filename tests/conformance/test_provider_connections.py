@@ -23,7 +23,7 @@ from app.errors import (
     ProviderFailed,
     ProviderRejected,
 )
-from app.providers.contract import Answer, Provider, Stop
+from app.providers.contract import Answer, Message, Provider, Stop
 from app.providers.registry import Providers, resolve
 from app.providers.vendors import build_endpoint
 from app.settings import Endpoint
@@ -44,13 +44,14 @@ def exchange(
     *,
     calls: int = 1,
     close: bool = True,
+    host: str = "127.0.0.1",
     **changes: Any,
 ) -> tuple[list[Answer | CallError], RawServer]:
     """What some calls come to when the server says `reply`, and what the server saw."""
 
     async def run() -> tuple[list[Answer | CallError], RawServer]:
         async with raw_server(reply, close=close) as server:
-            settings = adapter.settings(server.url)
+            settings = adapter.settings(server.url.replace("127.0.0.1", host))
             providers = Providers(settings)
             provider = providers.get(resolve(adapter.model.format("echo"), settings))
             call = adapter.call_named("echo", **changes)
@@ -128,7 +129,8 @@ def test_proxies_of_the_environment_are_not_used(
 
 
 def test_cookies_are_not_kept(adapter: Adapter) -> None:
-    _, server = exchange(adapter, http(b"{}", b"Set-Cookie: a=b"), calls=2)
+    # By name: a client that keeps cookies keeps none of a bare address.
+    _, server = exchange(adapter, http(b"{}", b"Set-Cookie: a=b"), calls=2, host="localhost")
     assert header(server.requests[1], "cookie") is None
 
 
@@ -263,6 +265,12 @@ def test_broken_compression_is_invalid() -> None:
     assert isinstance(error, InvalidResponse)
 
 
+@pytest.mark.parametrize("body", [b"[1]", b'"text"', b"null", b"5", b"\xff", b""])
+def test_json_of_another_kind_is_invalid(adapter: Adapter, body: bytes, stream: bool) -> None:
+    reply = http(b"data: %s\n\n" % body, EVENTS) if stream else http(body)
+    assert isinstance(failure(adapter, reply, stream=stream), InvalidResponse)
+
+
 def test_nested_json_without_end_is_invalid(adapter: Adapter) -> None:
     assert isinstance(failure(adapter, http(b"[" * 1_000_000)), InvalidResponse)
 
@@ -323,3 +331,11 @@ def test_text_in_parts_is_joined() -> None:
     parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}]
     body = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
     assert answer(BEARER, http(json.dumps(body).encode())).text == "Hello."
+
+
+def test_prompt_cut_by_ollama_is_noticed() -> None:
+    reply = http(json.dumps({**CHAT, "usage": {"prompt_tokens": 2048}}).encode())
+    cut = (Message("user", "word " * 20_000),)
+    (warning,) = answer(OLLAMA, reply, messages=cut).warnings
+    assert "probably cut" in warning
+    assert answer(OLLAMA, reply).warnings == ()

@@ -232,6 +232,31 @@ def test_cancelling_a_stream_closes_its_connection(
     assert adapter.use(simulator.url, cancelled)
 
 
+def test_call_of_a_provider_that_is_closed_may_be_made_again(
+    adapter: Adapter, simulator: RunningSimulator, stream: bool
+) -> None:
+    call = adapter.call_named("hang", stream=stream)
+    job = job_of(call)
+
+    async def closed(provider: Provider) -> list[CallError]:
+        errors: list[CallError] = []
+        task = asyncio.create_task(provider.call(call))
+        await asyncio.to_thread(simulator.wait_for, lambda seen: seen.calls(job))
+        await provider.close()
+        for attempt in (task, provider.call(call)):
+            with pytest.raises(CallError) as caught:
+                await asyncio.wait_for(attempt, 5)
+            errors.append(caught.value)
+        return errors
+
+    cut, late = adapter.use(simulator.url, closed)
+    assert cut.retryable
+    assert cut.billed is None
+    assert late.retryable
+    assert late.billed is False
+    assert len(simulator.calls(job)) == 1
+
+
 def test_listener_that_fails_ends_the_call_with_its_own_error(
     adapter: Adapter, simulator: RunningSimulator
 ) -> None:
