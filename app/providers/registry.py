@@ -209,7 +209,7 @@ def _endpoints(settings: Settings) -> Mapping[str, Endpoint]:
 
 
 def _endpoint_secret(endpoint: Endpoint) -> str:
-    """All that identifies us there, so that a changed key or password is another bucket."""
+    """All that makes a client for it, so that a changed key or address gets a new one."""
     secrets = (endpoint.api_key, endpoint.password)
-    parts = [endpoint.user or "", *(s.get_secret_value() if s else "" for s in secrets)]
+    parts = [endpoint.model_dump_json(), *(s.get_secret_value() if s else "" for s in secrets)]
     return "\n".join(parts)

@@ -124,6 +124,15 @@ def test_registered_endpoint_is_found_unless_the_settings_name_it(
     assert resolve("ours/x", own).bucket != resolve("ours/x", settings()).bucket
 
 
+@pytest.mark.parametrize("changed", ["base_url", "api_key", "password", "max_tokens"])
+def test_changed_endpoint_gets_a_new_client(changed: str) -> None:
+    before = {"base_url": "http://127.0.0.1:9", "api_key": "k", "user": "u", "password": "p"}
+    values = {"base_url": "http://127.0.0.1:8", "max_tokens": "max_completion_tokens"}
+    after = {**before, changed: values.get(changed, "other")}
+    one, other = (resolve("e/x", settings(endpoints={"e": each})) for each in (before, after))
+    assert one.bucket != other.bucket
+
+
 @pytest.mark.parametrize("name", ["openai", "anthropic", "ollama", "simulator", "A", "a b", ""])
 def test_endpoint_cannot_take_a_vendors_name(name: str) -> None:
     with pytest.raises(ValueError, match="endpoint name"):
