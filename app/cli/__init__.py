@@ -71,6 +71,6 @@ def main() -> None:
     except ConfigurationError as error:
         fail(str(error), Exit.USAGE)
     except Unavailable as error:
-        fail(error.message, Exit.UNREACHABLE)
+        fail(f"{error.message} (`llm-jobs doctor` says what to do)", Exit.UNREACHABLE)
     except LLMJobsError as error:
         fail(error.message, Exit.USAGE)

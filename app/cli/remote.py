@@ -1,0 +1,317 @@
+"""Commands any client may run: over HTTP, with an API key, through `llm_jobs.Client`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from app.cli.output import Exit, fail, note, show_json, show_table
+from llm_jobs import Client
+from llm_jobs.errors import ApiError, TimedOut, Unreachable
+from llm_jobs.handles import Job, Output
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FORMATS = click.Choice(["text", "json", "markdown", "html"])
+QUEUES = click.Choice(["high", "default", "low"])
+VERDICTS = click.Choice(["thumbs_up", "thumbs_down", "none"])
+
+
+def connected(command: Command) -> Command:
+    """Adds `--url`, `--key` and `--json`; the command gets a client and `as_json` first."""
+
+    @click.option("--url", envvar="LLM_JOBS_URL", help="Where the platform is [LLM_JOBS_URL].")
+    @click.option("--key", envvar="LLM_JOBS_API_KEY", help="An API key [LLM_JOBS_API_KEY].")
+    @click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
+    @wraps(command)
+    def run(url: str | None, key: str | None, as_json: bool, **rest: Any) -> None:
+        if not key:
+            fail("no API key: give --key, or set LLM_JOBS_API_KEY", Exit.USAGE)
+        url = url or f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
+        with Client(url, key, patience_seconds=5) as client, _errors_as_statuses():
+            command(client, as_json, **rest)
+
+    return run  # type: ignore[return-value]
+
+
+@click.command()
+@click.argument("template")
+@click.option("--model", required=True)
+@click.option("--context", "context", help="Variables as JSON, or @FILE.")
+@click.option("--var", "variables", multiple=True, metavar="NAME=TEXT", help="One variable.")
+@click.option("--format", "format_", type=FORMATS, default="text", show_default=True)
+@click.option("--queue", type=QUEUES)
+@click.option("--system", help="A system message.")
+@click.option("--option", "options", multiple=True, metavar="NAME=JSON", help="A model option.")
+@click.option("--schema", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--idempotency-key")
+@click.option("--wait/--no-wait", "waits", default=False, help="Wait for the answer.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=600.0, show_default=True)
+@connected
+def submit(
+    client: Client,
+    as_json: bool,
+    *,
+    template: str,
+    model: str,
+    context: str | None,
+    variables: tuple[str, ...],
+    format_: str,
+    queue: str | None,
+    system: str | None,
+    options: tuple[str, ...],
+    schema: Path | None,
+    idempotency_key: str | None,
+    waits: bool,
+    timeout: float,
+) -> None:
+    """Submit a job. TEMPLATE is its text, @FILE, or - for standard input."""
+    job = client.jobs.create(
+        template=_text(template),
+        model=model,
+        context=_object(context, "--context") | dict(_pairs(variables, "--var")),
+        format=format_,
+        queue=queue,
+        system=system,
+        options={n: _value(v) for n, v in _pairs(options, "--option")} or None,
+        response_schema=_object(f"@{schema}", "--schema") if schema else None,
+        idempotency_key=idempotency_key,
+    )
+    for warning in job.warnings:
+        note(f"warning: {warning}")
+    if waits:
+        _finish(_waited(job, timeout), as_json)
+    else:
+        _accepted(job, as_json)
+
+
+@click.command()
+@click.argument("job_id")
+@click.option("--timeout", type=click.FloatRange(min=0), default=600.0, show_default=True)
+@connected
+def wait(client: Client, as_json: bool, *, job_id: str, timeout: float) -> None:
+    """Wait until a job has ended and print its answer."""
+    _finish(_waited(_job(client, client.jobs.get(job_id)), timeout), as_json)
+
+
+@click.command()
+@click.argument("id_or_job_id")
+@connected
+def show(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
+    """Print everything about an output, by its number or its job id."""
+    output = _output(client, id_or_job_id)
+    if as_json or not sys.stdout.isatty():
+        show_json(dict(output.row))
+        return
+    for name, value in output.row.items():
+        if value not in (None, [], {}):
+            click.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@click.command()
+@click.argument("job_id")
+@connected
+def watch(client: Client, as_json: bool, *, job_id: str) -> None:
+    """Follow a job live: its states on standard error, the text as the model writes it."""
+    wrote = False
+    for event in client.jobs.events(job_id):
+        if as_json:
+            click.echo(json.dumps({"event": event.event, "data": event.data}, ensure_ascii=False))
+        elif event.event == "delta":
+            wrote = True
+            click.echo(event.data["text"], nl=False)
+        elif event.event == "reset" and wrote:
+            note("\n(the model begins again)")
+        elif event.event in ("snapshot", "status"):
+            note(f"[{event.data.get('status')}]")
+    output = client.jobs.get(job_id)
+    if not as_json:
+        click.echo("" if wrote else (output.text or ""))
+    sys.exit(_status_of(output))
+
+
+@click.command("list")
+@click.option("--status")
+@click.option("--model")
+@click.option("--queue", type=QUEUES)
+@click.option("--feedback", type=VERDICTS)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@connected
+def list_outputs(client: Client, as_json: bool, *, limit: int, **filters: str | None) -> None:
+    """List your outputs, newest first."""
+    rows: list[dict[str, Any]] = []
+    for output in client.outputs.list(limit=min(limit, 100), **filters):
+        rows.append(dict(output.row))
+        if len(rows) >= limit:
+            break
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    columns = ["id", "status", "model_name", "format", "template_name", "feedback", "job_id"]
+    show_table(columns, rows)
+
+
+@click.command()
+@click.argument("id_or_job_id")
+@connected
+def rerun(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
+    """Run the same job once more, as a new job."""
+    _accepted(client.outputs.re_run(_output(client, id_or_job_id)), as_json)
+
+
+@click.command()
+@click.argument("id_or_job_id")
+@click.option("--context", help="Other variables as JSON, or @FILE.")
+@click.option("--model", help="Another model.")
+@click.option("--template", help="Another template: its text, @FILE or -.")
+@connected
+def regenerate(
+    client: Client,
+    as_json: bool,
+    *,
+    id_or_job_id: str,
+    context: str | None,
+    model: str | None,
+    template: str | None,
+) -> None:
+    """Run a job again with something changed, as a new job."""
+    changes: dict[str, Any] = {}
+    if context is not None:
+        changes["context"] = _object(context, "--context")
+    if model is not None:
+        changes["model"] = model
+    if template is not None:
+        changes["template"] = _text(template)
+    _accepted(client.outputs.regenerate(_output(client, id_or_job_id), **changes), as_json)
+
+
+@click.command()
+@click.argument("id_or_job_id")
+@click.argument("verdict", type=VERDICTS)
+@click.option("--comment")
+@connected
+def feedback(
+    client: Client, as_json: bool, *, id_or_job_id: str, verdict: str, comment: str | None
+) -> None:
+    """Give an output a thumb up or down, or take it back."""
+    output = _output(client, id_or_job_id)
+    client.outputs.feedback(output, verdict, comment=comment)
+    if as_json:
+        show_json({"status": "success", "output_id": output.id, "feedback": verdict})
+    else:
+        note(f"output {output.id}: {verdict}")
+
+
+@click.command()
+@click.argument("job_id")
+@connected
+def cancel(client: Client, as_json: bool, *, job_id: str) -> None:
+    """Cancel a job: a waiting one never runs, a running one stops within seconds."""
+    output = Output(client.cancel(job_id))
+    if as_json:
+        show_json(dict(output.row))
+    else:
+        note(f"job {job_id}: {output.status}")
+
+
+def _accepted(job: Job, as_json: bool) -> None:
+    if as_json:
+        show_json({"job_id": job.job_id, "output_id": job.output_id, "status": job.status})
+        return
+    click.echo(job.job_id)
+    note(f"queued as output {job.output_id}; llm-jobs wait {job.job_id}")
+
+
+def _waited(job: Job, timeout: float) -> Output:
+    if not sys.stderr.isatty():
+        return job.wait(timeout)
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"waiting for output {job.output_id} …"):
+        return job.wait(timeout)
+
+
+def _finish(output: Output, as_json: bool) -> None:
+    """Print an ended job's answer and end with its status."""
+    if as_json:
+        show_json(dict(output.row))
+    elif output.status == "completed":
+        click.echo(output.row.get("formatted_output") or output.text or "")
+    else:
+        note(f"{output.status}: {output.error_code}: {output.error_message}")
+    sys.exit(_status_of(output))
+
+
+def _status_of(output: Output) -> Exit:
+    return Exit.OK if output.status == "completed" else Exit.JOB_FAILED
+
+
+def _output(client: Client, id_or_job_id: str) -> Output:
+    if id_or_job_id.isdigit():
+        return client.outputs.get(int(id_or_job_id))
+    return client.jobs.get(id_or_job_id)
+
+
+def _job(client: Client, output: Output) -> Job:
+    return Job(output_id=output.id, job_id=output.job_id, status=output.status, backend=client)
+
+
+def _text(argument: str) -> str:
+    if argument == "-":
+        return sys.stdin.read()
+    return _file(argument[1:]) if argument.startswith("@") else argument
+
+
+def _object(argument: str | None, option: str) -> dict[str, Any]:
+    if argument is None:
+        return {}
+    try:
+        value = json.loads(_text(argument))
+    except ValueError as error:
+        raise click.UsageError(f"{option} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(f"{option} must be a JSON object")
+    return value
+
+
+def _pairs(arguments: tuple[str, ...], option: str) -> Iterator[tuple[str, str]]:
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} {argument!r}: write it as NAME=VALUE")
+        yield name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from None
+
+
+@contextmanager
+def _errors_as_statuses() -> Iterator[None]:
+    try:
+        yield
+    except TimedOut as error:
+        fail(error.message, Exit.TIMEOUT)
+    except Unreachable as error:
+        fail(error.message, Exit.UNREACHABLE)
+    except ApiError as error:
+        fail(error.message, Exit.UNREACHABLE if error.status >= 500 else Exit.USAGE)
