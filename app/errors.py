@@ -18,7 +18,7 @@ Facts about an error are data on its class, read in one place each: the API rend
     ├── Unavailable 503               a part we stand on is away
     └── CallError                     one call to a model gave no usable answer
         ├── ConnectionFailed, CallTimeout, ProviderFailed,
-        │   ProviderOverloaded, InvalidResponse                    (retried)
+        │   ProviderOverloaded, InvalidResponse, ContextUnavailable (retried)
         ├── ProviderRateLimited                                    (waits, costs no try)
         ├── QuotaExhausted, ProviderRejected, ProviderDenied, ModelNotFound,
         │   ContextTooLong, Refused, OutputTruncated, OutputInvalid, RedirectRefused  (final)
@@ -297,6 +297,14 @@ class InvalidResponse(CallError):
 
     code = "invalid_response"
     title = "The provider's answer could not be read"
+    retryable = True
+
+
+class ContextUnavailable(CallError):
+    """A value the prompt needs could not be fetched, so no call was made."""
+
+    code = "context_unavailable"
+    title = "A required context fetcher failed"
     retryable = True
 
 

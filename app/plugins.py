@@ -18,7 +18,7 @@ from app.errors import ConfigurationError
 
 GROUP = "llm_jobs.plugins"
 
-BUILT_IN: tuple[str, ...] = ("app.providers.vendors",)
+BUILT_IN: tuple[str, ...] = ("app.providers.vendors", "app.context.built_in")
 """Modules whose `register(registry)` is called before any plugin's."""
 
 Part = TypeVar("Part")
