@@ -29,7 +29,17 @@ FEEDBACK_RECEIVED = "LLM output feedback received"
 TEMPLATE_CHARACTERS = 80
 REDACTED = "[redacted]"
 
-_QUIET = ("httpx2", "httpcore2", "httpx", "httpcore", "openai", "anthropic", "urllib3", "amqp")
+_QUIET = (
+    "alembic",
+    "httpx2",
+    "httpcore2",
+    "httpx",
+    "httpcore",
+    "openai",
+    "anthropic",
+    "urllib3",
+    "amqp",
+)
 """Libraries whose INFO lines hold addresses or headers: only their warnings are ours to show."""
 
 _SECRET_NAME = re.compile(
