@@ -106,7 +106,7 @@ async def hold(name: str) -> None:
     try:
         await gate(name)
     finally:
-        await asyncio.sleep(0)  # cleaning up may await
+        await asyncio.sleep(0.1)  # cleaning up may take its time
         journal(f"left {name}")
 
 

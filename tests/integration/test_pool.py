@@ -201,6 +201,22 @@ def test_revoking_a_task_that_still_claims_ends_it_as_revoked(
     assert events.kinds(task_id) == ["received", "revoked"]
 
 
+def test_a_task_revoked_while_it_waits_is_never_begun(own: Bench) -> None:
+    with own.events() as events, own.worker(concurrency=1, POOL_TEST_PREFETCH="1"):
+        own.send("hold", "first")
+        waiting = own.send("hold", "revoked")
+        own.wait_for("began first")
+        eventually(lambda: _pool(own)["waiting"] == 1)
+        own.app.control.revoke(waiting, reply=True, limit=1)
+
+        own.open("first")
+
+        events.wait_for(waiting, "revoked")
+        own.send("note", "next")
+        eventually(lambda: any("noted next" in line for line in own.journal))
+        assert "began revoked" not in own.journal
+
+
 def test_a_duplicate_that_is_refused_leaves_the_running_one_terminable(
     shared: tuple[Bench, Events],
 ) -> None:
@@ -357,22 +373,25 @@ def test_no_task_can_hold_the_exit(own: Bench, task: str) -> None:
 
 
 def test_sigquit_cancels_at_once_and_raises_nothing(own: Bench) -> None:
-    with own.worker() as worker:
-        own.send("hold", "running")
-        own.send("claimed", "unclaimed")
+    with own.events() as events, own.worker() as worker:
+        running = own.send("hold", "running")
+        unclaimed = own.send("claimed", "unclaimed")
         own.wait_for("began running", "claiming unclaimed")
 
         worker.signal(signal.SIGQUIT)
 
         worker.wait(timeout=5)
         assert "Traceback" not in worker.output
+        events.wait_for(running, "retried")  # it will run elsewhere: no end
+        assert events.kinds(unclaimed) == ["received"]
     assert own.journal[-2:] == ["left running", "service stopped"]
 
 
 def test_a_second_ctrl_c_ends_the_grace(own: Bench) -> None:
     with own.worker() as worker:
         own.send("hold", "running")
-        own.wait_for("began running")
+        own.send("claimed", "unclaimed")
+        own.wait_for("began running", "claiming unclaimed")
 
         worker.signal(signal.SIGINT)
         own.wait_for("service drains")

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from celery import signals
 from celery.concurrency.base import BasePool
+from celery.worker import state
 
 from workers.pool.delivery import Callbacks, Delivery, End, Outcome
 from workers.pool.last_resort import LastResort
@@ -163,8 +164,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._tell_services("drain", self._services)
 
     def on_stop(self) -> None:
-        # Stopped without having been closed: SIGQUIT, whose handler calls nothing else.
-        self._stop(at_once=self._state == self.RUN)
+        # The handler of SIGQUIT and of a second Ctrl-C sets this, and then stops the pool itself.
+        self._stop(at_once=bool(state.should_terminate))
 
     def on_terminate(self) -> None:
         self._stop(at_once=True)
@@ -189,17 +190,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         only ends the waiting of the call below. Hence polling: a lock or an event whose wait was
         interrupted must not be waited for again inside.
         """
-        if at_once or self._stopping or self._deadline is None:
+        if at_once or self._deadline is None:
             self._deadline = time.monotonic()
         if self._stopping:
             return
         self._stopping = True
         self._thread.call(self._runner.close)
         self._wait_for_tasks(extra=0)
-        if not self._runner.idle:
-            log.warning("tasks_cut_by_shutdown", running=self._runner.running)
-            self._thread.call(self._runner.cancel_all)
-            self._wait_for_tasks(extra=_CLEANUP_SECONDS)
+        self._thread.call(self._runner.cancel_all)
+        self._wait_for_tasks(extra=_CLEANUP_SECONDS)
         self._stop_services()
         if not self._thread.stop(_LOOP_SECONDS):
             log.error("loop_is_blocked")

@@ -33,13 +33,13 @@ class Mailbox:
         self._rung = False
 
     def attach(self, hub: Any) -> None:
-        """Deliver through `hub` from now on. Called again after each reconnection.
+        """Deliver through `hub` from now on.
 
-        A hub that failed has forgotten whom it listened to.
+        Called again after each reconnection: a hub that failed has forgotten whom it listened to.
+        A bell it did not hear still rings.
         """
         self._hub = hub
         hub.add_reader(self._ear, self.deliver)
-        self.ring()
 
     def post(self, function: Callable[..., Any], *args: Any) -> None:
         """Have `function(*args)` run on the hub's thread.

@@ -82,6 +82,8 @@ class Runner:
 
     def cancel_all(self) -> None:
         """The worker stops now."""
+        if self._running:
+            log.warning("tasks_cut_by_shutdown", running=self.running)
         for delivery in self._running:
             self.cancel(delivery, End.INTERRUPTED)
 

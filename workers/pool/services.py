@@ -31,7 +31,7 @@ class Service(Protocol):
         """No task runs any more: finish what is left and end. Given about a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Equipment:
     """How an application's pool is furnished.
 
@@ -44,8 +44,13 @@ class Equipment:
     services: Callable[[], Sequence[Service]] = tuple
 
 
-def equip(app: Any, *, grace_seconds: float, services: Callable[[], Sequence[Service]]) -> None:
-    """Furnish the pool of the Celery `app`; call before its worker starts."""
+def equip(
+    app: Any,
+    *,
+    grace_seconds: float = Equipment.grace_seconds,
+    services: Callable[[], Sequence[Service]] = tuple,
+) -> None:
+    """Furnish the pool of the Celery `app`, as `Equipment` says; call before its worker starts."""
     setattr(app, _ATTRIBUTE, Equipment(grace_seconds=grace_seconds, services=services))
 
 

@@ -32,6 +32,7 @@ _STATES = {
     End.FAILED: states.FAILURE,
     End.RETRIED: states.RETRY,
     End.IGNORED: states.IGNORED,
+    End.TERMINATED: states.REVOKED,
 }
 
 
@@ -70,21 +71,13 @@ async def trace(delivery: Delivery) -> Outcome:
 
     Raises CancelledError, and nothing else, when the delivery was cancelled.
     """
-    task, request = delivery.task, delivery.request
     enter(delivery)
-    task.request_stack.push(_context(request))
-    if not getattr(task, "claims_first", False):
+    delivery.task.request_stack.push(_context(delivery.request))
+    if not getattr(delivery.task, "claims_first", False):
         delivery.accept()
-    about = {"sender": task, "task_id": request.id, "task": task}
-    about |= {"args": request.args, "kwargs": request.kwargs}
-    if signals.task_prerun.receivers:
-        signals.task_prerun.send(**about)
-    outcome = await _perform(delivery)
+    outcome = await _between_signals(delivery)
     if outcome.end is not End.IGNORED:
         delivery.accept()  # it should have, and an end needs a beginning
-    if signals.task_postrun.receivers:
-        state = _STATES[outcome.end]
-        signals.task_postrun.send(**about, retval=outcome.error or outcome.result, state=state)
     return outcome
 
 
@@ -104,6 +97,22 @@ async def trace_in_thread(
     except BaseException as error:
         return _failed(delivery, error)
     return Outcome(End.TRACED, result=result)
+
+
+async def _between_signals(delivery: Delivery) -> Outcome:
+    task, request = delivery.task, delivery.request
+    about = {"sender": task, "task_id": request.id, "task": task}
+    about |= {"args": request.args, "kwargs": request.kwargs}
+    if signals.task_prerun.receivers:
+        signals.task_prerun.send(**about)
+    outcome = Outcome(End.TERMINATED)
+    try:
+        outcome = await _perform(delivery)
+    finally:
+        if signals.task_postrun.receivers:
+            state, retval = _STATES[outcome.end], outcome.error or outcome.result
+            signals.task_postrun.send(**about, retval=retval, state=state)
+    return outcome
 
 
 async def _perform(delivery: Delivery) -> Outcome:
