@@ -8,20 +8,23 @@ stays open across a provider call or a publish.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from app.errors import ConfigurationError, Unavailable
 
 BUSY_TIMEOUT_SECONDS = 10
-_WRITING = "llm_jobs_writing"
+WRITING = {"llm_jobs_writing": True}
+"""Execution options of a connection whose transactions write."""
+
+_LAST_ACTS = "llm_jobs_last_acts"
 
 
 class Database:
@@ -50,8 +53,11 @@ class Database:
 
         Raises Unavailable when the database cannot be reached or is full.
         """
-        with self._session(self.engine.execution_options(**{_WRITING: True})) as session:
+        with self._session(self.engine.execution_options(**WRITING)) as session:
+            session.info[_LAST_ACTS] = []
             yield session
+            for act in session.info.pop(_LAST_ACTS):
+                act(session)
             session.commit()
 
     @contextmanager
@@ -59,11 +65,11 @@ class Database:
         try:
             with Session(engine, expire_on_commit=False) as session:
                 yield session
-        except (OperationalError, InterfaceError) as error:
-            raise Unavailable("The database is not available") from error
+        except TimeoutError as error:
+            raise Unavailable("Every database connection is in use") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Unavailable("The database connection was lost") from error
+            if _is_away(error):
+                raise Unavailable("The database is not available") from error
             raise
 
     def ping(self) -> None:
@@ -74,6 +80,25 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def before_commit(session: Session, act: Callable[[Session], None]) -> None:
+    """Do `act` as the last thing of this writing transaction, so that what it locks is held least.
+
+    In a session that was not opened by `Database.write` it is done at once.
+    """
+    acts: list[Callable[[Session], None]] | None = session.info.get(_LAST_ACTS)
+    if acts is None:
+        act(session)
+    else:
+        acts.append(act)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Would the same statement succeed later? Not when it is the data that is too much (54...)."""
+    if (getattr(error.orig, "sqlstate", None) or "").startswith("54"):
+        return False
+    return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> Engine:
@@ -132,5 +157,5 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get(_WRITING)
+    writing = WRITING.items() <= connection.get_execution_options().items()
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -149,9 +149,9 @@ class LLMOutput(Base):
     warnings: Mapped[list[str] | None] = mapped_column(Json)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
-    input_tokens: Mapped[int | None] = mapped_column(Integer)
-    output_tokens: Mapped[int | None] = mapped_column(Integer)
-    cached_tokens: Mapped[int | None] = mapped_column(Integer)
+    input_tokens: Mapped[int | None] = mapped_column(BigId)
+    output_tokens: Mapped[int | None] = mapped_column(BigId)
+    cached_tokens: Mapped[int | None] = mapped_column(BigId)
     cost: Mapped[Decimal | None] = mapped_column(Money)
 
     # What people thought of it
@@ -197,11 +197,14 @@ class LLMOutput(Base):
             name="finished_iff_ended",
         ),
         CheckConstraint("tries <= max_tries", name="tries_within_budget"),
-        # Due rows whose message has not been sent, per caller: the dispatcher's fair order.
+        # No index starts with `status`: without statistics SQLite would prefer it to every other.
+        # Rows whose message has not been sent, by lane: the dispatcher's fair order.
         Index(
             "ix_llm_outputs_unsent",
             "queue",
             "user_id",
+            "bucket",
+            "model_name",
             "run_at",
             "id",
             postgresql_where=text("status = 'pending' AND woken_at IS NULL"),
@@ -209,6 +212,7 @@ class LLMOutput(Base):
         ),
         Index(
             "ix_llm_outputs_sent",
+            "queue",
             "woken_at",
             postgresql_where=text("status = 'pending' AND woken_at IS NOT NULL"),
             sqlite_where=text("status = 'pending' AND woken_at IS NOT NULL"),
@@ -227,7 +231,12 @@ class LLMOutput(Base):
         ),
         Index("ix_llm_outputs_user_id_id", "user_id", "id"),
         Index("ix_llm_outputs_user_id_status_id", "user_id", "status", "id"),
-        Index("ix_llm_outputs_status_finished", "status", "finished_at"),
+        Index(
+            "ix_llm_outputs_completed",
+            "finished_at",
+            postgresql_where=text("status = 'completed'"),
+            sqlite_where=text("status = 'completed'"),
+        ),
         Index("ix_llm_outputs_parent_id", "parent_id"),
         Index("ix_llm_outputs_root_id", "root_id"),
         {"sqlite_autoincrement": True},

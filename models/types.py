@@ -3,6 +3,9 @@
 Time comes from the database where it decides something, so `now()` and `now_plus(seconds)` are SQL,
 not Python. On SQLite a time is text of fixed width in UTC (`2026-01-31 09:05:00.123`), which orders
 as it reads; `strftime` is used because `unixepoch('subsec')` is null before SQLite 3.42.
+
+Two clocks on PostgreSQL: `now()` moves while a statement waits for a lock, and therefore cannot be
+looked up in an index; `statement_now()` stands still, and can.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, Integer, String
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, BigInteger, ColumnElement, DateTime, Float, Integer, String
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -22,8 +25,19 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 #: Row ids: 64 bits; SQLite only counts up by itself in a column named INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
-#: JSON, as JSONB on PostgreSQL; Python None is SQL NULL.
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+class _JsonText(sqlite.JSON):
+    """JSON in a TEXT column: one of type JSON would turn the answer `1.0` into the number 1."""
+
+
+@compiles(_JsonText, "sqlite")
+def _json_text_sqlite(_type: _JsonText, _compiler: Any, **_kw: Any) -> str:
+    return "TEXT"
+
+
+#: JSON, kept as it was written: JSONB would reorder keys, so a prompt or a replayed answer would
+#: read differently on PostgreSQL, and would spell 1e308 in 309 digits. Python None is SQL NULL.
+Json = JSON(none_as_null=True).with_variant(_JsonText(none_as_null=True), "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -93,11 +107,40 @@ class now_plus(FunctionElement[datetime]):  # noqa: N801
     inherit_cache = True
 
 
+class statement_now(FunctionElement[datetime]):  # noqa: N801
+    """The database's clock when this statement began: an index can be searched by it."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class statement_now_plus(FunctionElement[datetime]):  # noqa: N801
+    """`statement_now` plus a number of seconds (an expression or a value)."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
 class seconds_until(FunctionElement[float]):  # noqa: N801
     """Seconds from the database's clock to a stored time; negative when it has passed."""
 
     type = Float()
     inherit_cache = True
+
+
+class plain(FunctionElement[Any]):  # noqa: N801
+    """A text column as a mere value: neither its indexes nor its affinity count.
+
+    Without statistics (SQLite never has any, PostgreSQL not yet of a table that has just grown) a
+    statement that names rows by id might otherwise scan all of a status, once per row. And SQLite
+    looks up `(a, b) > (x, y)` in an index only where x and y are no columns.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
 
 
 class json_value(FunctionElement[Any]):  # noqa: N801
@@ -129,6 +172,41 @@ def _now_plus_postgresql(element: now_plus, compiler: SQLCompiler, **kw: Any) ->
     return f"(clock_timestamp() + make_interval(secs => CAST({seconds} AS DOUBLE PRECISION)))"
 
 
+@compiles(statement_now, "sqlite")
+def _statement_now_sqlite(_element: statement_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(now(), **kw)
+
+
+@compiles(statement_now, "postgresql")
+def _statement_now_postgresql(_element: statement_now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "statement_timestamp()"
+
+
+@compiles(statement_now_plus, "sqlite")
+def _statement_now_plus_sqlite(
+    element: statement_now_plus, compiler: SQLCompiler, **kw: Any
+) -> str:
+    return compiler.process(now_plus(*element.clauses), **kw)
+
+
+@compiles(statement_now_plus, "postgresql")
+def _statement_now_plus_postgresql(
+    element: statement_now_plus, compiler: SQLCompiler, **kw: Any
+) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(statement_timestamp() + make_interval(secs => CAST({seconds} AS DOUBLE PRECISION)))"
+
+
+@compiles(plain, "sqlite")
+def _plain_sqlite(element: plain, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"+{compiler.process(element.clauses, **kw)}"
+
+
+@compiles(plain, "postgresql")
+def _plain_postgresql(element: plain, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"({compiler.process(element.clauses, **kw)} || '')"
+
+
 @compiles(seconds_until, "sqlite")
 def _seconds_until_sqlite(element: seconds_until, compiler: SQLCompiler, **kw: Any) -> str:
     moment = compiler.process(element.clauses, **kw)
@@ -148,4 +226,4 @@ def _json_value_sqlite(element: json_value, compiler: SQLCompiler, **kw: Any) ->
 
 @compiles(json_value, "postgresql")
 def _json_value_postgresql(element: json_value, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **kw)} AS JSONB)"
+    return f"CAST({compiler.process(element.clauses, **kw)} AS JSON)"

@@ -3,13 +3,17 @@
 Every verb takes a session whose transaction the caller opened, and a list; a list of one is the
 ordinary case. It returns what came of each item it moved, by the item's key: an item that is
 missing from the answer lost its race (another worker's fence, a cancel, a lease taken over) and
-changed nothing but the ledger. No verb commits, publishes or logs.
+changed nothing but the ledger. No verb commits, publishes or logs. Whoever calls several verbs in
+one transaction first calls `lock` with all the rows they name.
 
     create   → pending       accept.py    advance  pending → pending       control.py
     claim    → processing    claims.py    cancel   pending → cancelled     control.py
     renew, again, release    claims.py    pause, resume                    control.py
     complete, retry_later,                rescue, expire, due rows         sweep.py
-    snooze, fail, stop       endings.py   the ledger's columns             ledger.py
+    snooze, fail, stop       endings.py   fair order between callers       fair.py
+
+Each verb's WHERE is made of guards.py, what it writes of effects.py; order.py keeps two
+transactions from waiting for each other, ledger.py counts what calls used.
 """
 
 from app.lifecycle.accept import Created, NewJob, create
@@ -25,7 +29,15 @@ from app.lifecycle.claims import (
     release,
     renew,
 )
-from app.lifecycle.control import Cancelled, advance, cancel, pause, resume
+from app.lifecycle.control import (
+    Cancelled,
+    advance,
+    cancel,
+    lift_elapsed_pauses,
+    pause,
+    pauses,
+    resume,
+)
 from app.lifecycle.endings import (
     Completed,
     Failed,
@@ -39,7 +51,17 @@ from app.lifecycle.endings import (
     stop,
 )
 from app.lifecycle.ledger import Ended, Report
-from app.lifecycle.sweep import Due, anything_due, due_rows, expire, mark_unsent, mark_woken, rescue
+from app.lifecycle.order import lock
+from app.lifecycle.sweep import (
+    Due,
+    anything_due,
+    due_rows,
+    expire,
+    has_older_waiting,
+    mark_unsent,
+    mark_woken,
+    rescue,
+)
 
 __all__ = [
     "Again",
@@ -69,9 +91,13 @@ __all__ = [
     "due_rows",
     "expire",
     "fail",
+    "has_older_waiting",
+    "lift_elapsed_pauses",
+    "lock",
     "mark_unsent",
     "mark_woken",
     "pause",
+    "pauses",
     "release",
     "renew",
     "rescue",

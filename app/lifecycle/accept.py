@@ -9,7 +9,19 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, Integer, String, Text, case, func, insert, literal, select
+from sqlalchemy import (
+    Boolean,
+    Float,
+    Integer,
+    String,
+    Text,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -26,7 +38,8 @@ _T = table_of(LLMOutput)
 class NewJob:
     """A job to accept. Times: `run_at` and `deadline` null mean now and `max_age_seconds` later.
 
-    `wake_now` says that this process will publish the wake-up right after the commit.
+    `wake_now` says that this process will publish the wake-up right after the commit; it is not
+    believed of a job whose time has not come.
     """
 
     template_name: str
@@ -75,6 +88,8 @@ def create(session: Session, jobs: Sequence[NewJob]) -> dict[str, Created]:
 
     NUL and lone surrogates in any text are replaced (PostgreSQL refuses both).
     """
+    if not jobs:
+        return {}
     dialect = session.get_bind().dialect.name
     rows = [_row(number, job) for number, job in enumerate(jobs)]
     result = session.execute(_insert(dialect), {"rows": payload(dialect, rows)})
@@ -136,14 +151,14 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
         _COLUMNS
         | dict.fromkeys(_TIMES, UtcDateTime)
         | dict.fromkeys(_JSON, Text)
-        | {"position": Integer, "metadata": Text, "max_age_seconds": Integer, "wake_now": Boolean},
+        | {"position": Integer, "metadata": Text, "max_age_seconds": Float, "wake_now": Boolean},
     )
     values: dict[str, Any] = {name: v.c[name] for name in _COLUMNS}
     values |= {name: json_value(v.c[name]) for name in (*_JSON, "metadata")}
     values |= {
         "run_at": func.coalesce(v.c.run_at, now()),
         "deadline": func.coalesce(v.c.deadline, now_plus(v.c.max_age_seconds)),
-        "woken_at": case((v.c.wake_now, now()), else_=None),
+        "woken_at": case((and_(v.c.wake_now, func.coalesce(v.c.run_at <= now(), True)), now())),
         "status": literal(Status.PENDING.value),
         "created_at": now(),
         "updated_at": now(),

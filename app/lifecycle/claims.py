@@ -12,21 +12,28 @@ from sqlalchemy import Float, Integer, String, Text, bindparam, func, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.lifecycle.guards import NOT_CANCELLED, mine, not_paused
+from app.lifecycle import effects, guards
 from app.lifecycle.ledger import (
     NO_CALL,
+    USAGE_COLUMNS,
     Ended,
     Key,
     Report,
     close_attempts,
+    each_once,
     open_attempts,
+    usage_added,
+    usage_of,
 )
+from app.lifecycle.order import lock_several
+from app.text import clean_text, deep_clean
 from models import Kind, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import payload, recordset
-from models.types import BigId, now, now_plus, seconds_until
+from models.types import BigId, now, seconds_until
 
 _T = table_of(LLMOutput)
+_MOST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +145,12 @@ def claim(
     Raises the fence, sets the lease and inserts the attempt, in the caller's transaction: the
     attempt is committed before the call it stands for.
     """
+    named = [d for d in deliveries if _names_a_row(d)]
+    if not named:
+        return {}
+    lock_several(session, {d.output_id for d in named})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, ({"id": d.output_id, "job_id": d.job_id} for d in deliveries))
+    rows = payload(dialect, ({"id": d.output_id, "job_id": clean_text(d.job_id)} for d in named))
     result = session.execute(
         _claim(dialect), {"rows": rows, "worker_name": worker, "lease": lease_seconds}
     )
@@ -150,6 +161,9 @@ def claim(
 
 def renew(session: Session, held: Sequence[Held], *, lease_seconds: float) -> dict[Key, Renewal]:
     """Extend the leases that are still this worker's. One that is missing was taken over."""
+    if not held:
+        return {}
+    lock_several(session, {h.output_id for h in held})
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, ({"id": h.output_id, "fence": h.fence} for h in held))
     result = session.execute(_renew(dialect), {"rows": rows, "lease": lease_seconds})
@@ -164,41 +178,47 @@ def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
 
     Returns the new fence by the old key. An item that is missing was cancelled or taken over.
     """
+    if not items:
+        return {}
+    items = each_once(items)
+    lock_several(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
-    rows = payload(
-        dialect,
-        (
-            {
-                "id": item.output_id,
-                "fence": item.fence,
-                "prompt": item.prompt,
-                "lease": item.lease_seconds,
-            }
-            for item in items
-        ),
-    )
-    result = session.execute(_again(dialect), {"rows": rows})
-    moved = {(row.id, row.fence - 1): row.fence for row in result}
-    close_attempts(session, items, won=set(moved), outcome=Outcome.CONTINUED)
-    open_attempts(
-        session,
-        [
-            (item.output_id, moved[item.key], item.kind, item.worker)
-            for item in items
-            if item.key in moved
-        ],
-    )
-    return moved
+    rows = [
+        _held_row(item) | {"prompt": deep_clean(item.prompt), "lease": item.lease_seconds}
+        for item in items
+    ]
+    moved = {
+        (row.id, row.fence - 1): row
+        for row in session.execute(_again(dialect), {"rows": payload(dialect, rows)})
+    }
+    users = {key: row.user_id for key, row in moved.items()}
+    close_attempts(session, items, won=users, outcome=Outcome.CONTINUED)
+    went_on = [item for item in items if item.key in moved]
+    open_attempts(session, [(i.output_id, moved[i.key].fence, i.kind, i.worker) for i in went_on])
+    return {key: row.fence for key, row in moved.items()}
 
 
 def release(session: Session, items: Sequence[Release]) -> dict[Key, Ended]:
     """processing → pending, due now, for calls that were not started (a draining worker)."""
+    if not items:
+        return {}
+    items = each_once(items)
+    lock_several(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, ({"id": item.output_id, "fence": item.fence} for item in items))
-    result = session.execute(_release(dialect), {"rows": rows})
-    moved = {(row.id, row.fence): Ended(row.id, row.job_id, row.status) for row in result}
-    close_attempts(session, items, won=set(moved), outcome=Outcome.RELEASED)
-    return moved
+    rows = payload(dialect, map(_held_row, items))
+    moved = {(row.id, row.fence): row for row in session.execute(_release(dialect), {"rows": rows})}
+    users = {key: row.user_id for key, row in moved.items()}
+    close_attempts(session, items, won=users, outcome=Outcome.RELEASED)
+    return {key: Ended(row.id, row.job_id, row.status) for key, row in moved.items()}
+
+
+def _names_a_row(delivery: Delivery) -> bool:
+    """Could there be such a row? Anybody who can write to the broker can send any number."""
+    return 0 < delivery.output_id <= _MOST_ID
+
+
+def _held_row(item: Again | Release) -> dict[str, Any]:
+    return {"id": item.output_id, "fence": item.fence} | usage_of(item.report)
 
 
 def _claim_of(row: Any) -> Claim:
@@ -229,19 +249,19 @@ def _claim(dialect: str) -> ReturningUpdate[Any]:
         .where(
             _T.c.id == v.c.id,
             _T.c.job_id == v.c.job_id,
-            _T.c.status == Status.PENDING,
-            _T.c.run_at <= now(),
-            _T.c.deadline > now(),
-            _T.c.cancel_requested_at.is_(None),
-            not_paused(_T.c),
+            guards.is_pending(),
+            guards.is_due(),
+            guards.before_deadline(),
+            guards.not_cancelled(),
+            guards.not_paused(_T.c),
         )
         .values(
             status=Status.PROCESSING,
-            fence=_T.c.fence + 1,
             worker=bindparam("worker_name", type_=String),
-            lease_expires_at=now_plus(bindparam("lease")),
             started_at=func.coalesce(_T.c.started_at, now()),
-            updated_at=now(),
+            **effects.next_fence(),
+            **effects.leased(bindparam("lease", type_=Float)),
+            **effects.touched(),
         )
         .returning(_T.c.id, *columns, seconds_until(_T.c.deadline).label("seconds_to_deadline"))
     )
@@ -252,41 +272,45 @@ def _renew(dialect: str) -> ReturningUpdate[Any]:
     v = recordset(dialect, {"id": BigId, "fence": Integer})
     return (
         update(_T)
-        .where(*mine(v))
-        .values(lease_expires_at=now_plus(bindparam("lease")))
+        .where(guards.mine(v))
+        .values(effects.leased(bindparam("lease", type_=Float)))
         .returning(_T.c.id, _T.c.fence, _T.c.cancel_requested_at)
     )
 
 
 @cache
 def _again(dialect: str) -> ReturningUpdate[Any]:
-    v = recordset(dialect, {"id": BigId, "fence": Integer, "prompt": Text, "lease": Float})
+    v = recordset(dialect, _HELD | {"prompt": Text, "lease": Float})
     return (
         update(_T)
-        .where(*mine(v), NOT_CANCELLED)
+        .where(guards.mine(v), guards.not_cancelled())
         .values(
-            fence=_T.c.fence + 1,
             prompt=func.coalesce(v.c.prompt, _T.c.prompt),
-            lease_expires_at=now_plus(v.c.lease),
-            updated_at=now(),
+            **effects.next_fence(),
+            **effects.leased(v.c.lease),
+            **effects.touched(),
+            **usage_added(v),
         )
-        .returning(_T.c.id, _T.c.fence)
+        .returning(_T.c.id, _T.c.fence, _T.c.user_id)
     )
 
 
 @cache
 def _release(dialect: str) -> ReturningUpdate[Any]:
-    v = recordset(dialect, {"id": BigId, "fence": Integer})
+    v = recordset(dialect, _HELD)
     return (
         update(_T)
-        .where(*mine(v), NOT_CANCELLED)
+        .where(guards.mine(v), guards.not_cancelled())
         .values(
             status=Status.PENDING,
-            lease_expires_at=None,
-            worker=None,
-            woken_at=None,
             run_at=now(),
-            updated_at=now(),
+            **effects.let_go(),
+            **effects.to_be_sent(),
+            **effects.touched(),
+            **usage_added(v),
         )
-        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status)
+        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status, _T.c.user_id)
     )
+
+
+_HELD: dict[str, Any] = {"id": BigId, "fence": Integer, **USAGE_COLUMNS}

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import case, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from app.lifecycle import effects, guards
+from app.lifecycle.order import lock_several
 from models import ControlKind, LLMOutput, QueueControl, Status
 from models.base import table_of
-from models.types import now, now_plus
+from models.batch import payload, recordset
+from models.types import BigId, now, now_plus, statement_now
 
 _T = table_of(LLMOutput)
 _C = table_of(QueueControl)
@@ -31,32 +37,13 @@ def cancel(session: Session, output_ids: Sequence[int]) -> dict[int, Cancelled]:
 
     A row that is missing from the answer had ended. Asking twice is harmless.
     """
-    pending = _T.c.status == Status.PENDING
-    result = session.execute(
-        update(_T)
-        .where(_T.c.id.in_(output_ids), _T.c.status.in_([Status.PENDING, Status.PROCESSING]))
-        .values(
-            status=case((pending, Status.CANCELLED), else_=_T.c.status),
-            cancel_requested_at=func.coalesce(_T.c.cancel_requested_at, now()),
-            finished_at=case((pending, now()), else_=None),
-            error_code=case((pending, "cancelled"), else_=_T.c.error_code),
-            error_message=case((pending, "Cancelled before it ran"), else_=_T.c.error_message),
-            updated_at=now(),
-        )
-        .returning(_T.c.id, _T.c.job_id, _T.c.status)
-    )
-    return {row.id: Cancelled(row.id, row.job_id, row.status) for row in result}
+    rows = _move(session, _cancel, output_ids)
+    return {row.id: Cancelled(row.id, row.job_id, row.status) for row in rows}
 
 
 def advance(session: Session, output_ids: Sequence[int]) -> set[int]:
     """pending → pending, due now: a person will not wait for the retry's delay."""
-    result = session.execute(
-        update(_T)
-        .where(_T.c.id.in_(output_ids), _T.c.status == Status.PENDING)
-        .values(run_at=now(), woken_at=None, updated_at=now())
-        .returning(_T.c.id)
-    )
-    return set(result.scalars())
+    return {row.id for row in _move(session, _advance, output_ids)}
 
 
 def pause(
@@ -72,23 +59,24 @@ def pause(
 
     A pause in force is only ever prolonged: two workers that hear of a limit agree on the later.
     """
-    until = None if seconds is None else now_plus(seconds)
-    standing = and_(_C.c.kind == kind, _C.c.name == name)
-    longer: Any = literal(False) if until is None else _C.c.paused_until >= until
-    kept = or_(_C.c.paused_until.is_(None), longer)
-    moved = session.execute(
-        update(_C)
-        .where(standing)
-        .values(
-            paused_until=case((kept, _C.c.paused_until), else_=until)
-            if until is not None
-            else None,
-            reason=reason,
-            user_id=user_id,
+    until: Any = literal(None) if seconds is None else now_plus(seconds)
+    pause = _upsert(session)(_C).values(
+        kind=kind.value,
+        name=name,
+        paused_until=until,
+        reason=reason,
+        user_id=user_id,
+        created_at=now(),
+    )
+    new = pause.excluded
+    longer = or_(new.paused_until.is_(None), _C.c.paused_until < new.paused_until)
+    session.execute(
+        pause.on_conflict_do_update(
+            index_elements=[_C.c.kind, _C.c.name],
+            set_={name: new[name] for name in ("paused_until", "reason", "user_id")},
+            where=_C.c.paused_until.is_not(None) & longer,
         )
     )
-    if moved.rowcount == 0:  # type: ignore[attr-defined]
-        _insert_pause(session, kind, name, until=until, reason=reason, user_id=user_id)
 
 
 def resume(session: Session, kind: ControlKind, name: str) -> bool:
@@ -103,28 +91,38 @@ def resume(session: Session, kind: ControlKind, name: str) -> bool:
 
 def lift_elapsed_pauses(session: Session) -> int:
     """Forget pauses that are over and let the rows they held back be woken now. How many."""
-    over = session.execute(
-        delete(_C).where(_C.c.paused_until <= now()).returning(_C.c.kind, _C.c.name)
+    key = tuple_(_C.c.kind, _C.c.name)
+    over = guards.taken_by_nobody(  # one that somebody holds is being prolonged
+        select(_C.c.kind, _C.c.name).where(_C.c.paused_until <= statement_now())
+    ).cte("over")
+    lifted = session.execute(
+        delete(_C).where(key.in_(select(over))).returning(_C.c.kind, _C.c.name)
     ).all()
-    for kind, name in over:
+    for kind, name in lifted:
         wake_what_waited(session, ControlKind(kind), name)
-    return len(over)
+    return len(lifted)
 
 
 def wake_what_waited(session: Session, kind: ControlKind, name: str) -> None:
     """Messages sent before the pause were refused by the claim: those rows need new ones.
 
-    Few rows are concerned: no more than a window of messages was out.
+    Few rows are concerned: no more than a window of messages was out. A row somebody holds just now
+    is being claimed or cancelled, and needs none.
     """
     column = {
         ControlKind.QUEUE: _T.c.queue,
         ControlKind.MODEL: _T.c.model_name,
         ControlKind.BUCKET: _T.c.bucket,
     }[kind]
+    waited = guards.taken_by_nobody(
+        select(_T.c.id).where(
+            guards.status_is(Status.PENDING), _T.c.woken_at.is_not(None), column == name
+        )
+    ).cte("waited")
     session.execute(
         update(_T)
-        .where(column == name, _T.c.status == Status.PENDING, _T.c.woken_at.is_not(None))
-        .values(woken_at=None)
+        .where(_T.c.id.in_(select(waited.c.id)), guards.is_pending())
+        .values(effects.to_be_sent())
     )
 
 
@@ -134,27 +132,46 @@ def pauses(session: Session) -> Sequence[QueueControl]:
     return session.scalars(select(QueueControl).where(in_force)).all()
 
 
-def _insert_pause(
-    session: Session,
-    kind: ControlKind,
-    name: str,
-    *,
-    until: Any,
-    reason: str,
-    user_id: int | None,
-) -> None:
-    """Insert unless another transaction did in the meantime (then its pause stands)."""
-    values = {
-        "kind": literal(kind.value),
-        "name": literal(name),
-        "paused_until": until if until is not None else literal(None),
-        "reason": literal(reason),
-        "user_id": literal(user_id),
-        "created_at": now(),
-    }
-    if session.get_bind().dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as upsert
+def _move(session: Session, statement: Any, output_ids: Sequence[int]) -> Sequence[Any]:
+    if not output_ids:
+        return []
+    lock_several(session, set(output_ids))
+    dialect = session.get_bind().dialect.name
+    rows = payload(dialect, ({"id": output_id} for output_id in output_ids))
+    return session.execute(statement(dialect), {"rows": rows}).all()
 
-        session.execute(upsert(_C).values(values).on_conflict_do_nothing())
-    else:
-        session.execute(insert(_C).values(values))
+
+@cache
+def _cancel(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId})
+    pending = guards.is_pending()
+    return (
+        update(_T)
+        .where(_T.c.id == v.c.id, or_(pending, guards.is_processing()))
+        .values(
+            status=case((pending, Status.CANCELLED), else_=_T.c.status),
+            cancel_requested_at=func.coalesce(_T.c.cancel_requested_at, now()),
+            finished_at=case((pending, now())),
+            error_code=case((pending, "cancelled"), else_=_T.c.error_code),
+            error_message=case((pending, "Cancelled before it ran"), else_=_T.c.error_message),
+            **effects.touched(),
+        )
+        .returning(_T.c.id, _T.c.job_id, _T.c.status)
+    )
+
+
+@cache
+def _advance(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId})
+    return (
+        update(_T)
+        .where(_T.c.id == v.c.id, guards.is_pending())
+        .values(run_at=now(), **effects.to_be_sent(), **effects.touched())
+        .returning(_T.c.id)
+    )
+
+
+def _upsert(session: Session) -> Any:
+    """The dialect's INSERT … ON CONFLICT: of two pauses at once, the longer stands."""
+    on_postgresql = session.get_bind().dialect.name == "postgresql"
+    return postgresql.insert if on_postgresql else sqlite.insert

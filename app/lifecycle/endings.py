@@ -7,18 +7,29 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Float, Integer, String, Text, func, literal, update
+from sqlalchemy import ColumnElement, Float, Integer, String, Text, func, literal, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from app.lifecycle import effects, guards
 from app.lifecycle.control import pause
-from app.lifecycle.guards import NOT_CANCELLED, mine
-from app.lifecycle.ledger import NO_CALL, Ended, Key, Report, close_attempts
+from app.lifecycle.ledger import (
+    NO_CALL,
+    USAGE_COLUMNS,
+    Ended,
+    Key,
+    Report,
+    close_attempts,
+    each_once,
+    usage_added,
+    usage_of,
+)
+from app.lifecycle.order import lock_several
 from app.text import deep_clean
 from models import ControlKind, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import json_text, payload, recordset
-from models.types import BigId, json_value, now, now_plus
+from models.types import BigId, json_value, now_plus
 
 _T = table_of(LLMOutput)
 
@@ -43,7 +54,7 @@ class _Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed(_Ending):
-    """The answer. `error_code` is kept beside it for an answer that is complete but flawed."""
+    """The answer: the text as it came, and what was read from it."""
 
     raw_response: str
     parsed_output: Any = None
@@ -104,7 +115,10 @@ def complete(session: Session, items: Sequence[Completed]) -> dict[Key, Ended]:
 
 
 def retry_later(session: Session, items: Sequence[RetryLater]) -> dict[Key, Ended]:
-    """processing → pending, due after its delay, `tries` + 1. The dispatcher wakes it then."""
+    """processing → pending, due after its delay, `tries` + 1. The dispatcher wakes it then.
+
+    Refused on the last try: that one ends with `fail`.
+    """
     return _end(session, items, statement=_retry_later, outcome=Outcome.RETRIED, extra=_delayed)
 
 
@@ -153,22 +167,32 @@ def _end(
     extra: Callable[[Any], Mapping[str, Any]],
     lost_text: Callable[[Any], str | None] = lambda item: None,
 ) -> dict[Key, Ended]:
+    if not items:
+        return {}
+    items = each_once(items)
+    lock_several(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
-    rows = [
-        {
-            "id": item.output_id,
-            "fence": item.fence,
-            "prompt": deep_clean(item.prompt),
-            "warnings": json_text(deep_clean(item.warnings)),
-            **{name: deep_clean(value) for name, value in extra(item).items()},
-        }
-        for item in items
-    ]
-    result = session.execute(statement(dialect), {"rows": payload(dialect, rows)})
-    moved = {(row.id, row.fence): Ended(row.id, row.job_id, row.status) for row in result}
-    texts = {item.key: lost_text(item) for item in items if item.key not in moved}
-    close_attempts(session, items, won=set(moved), outcome=outcome, text=texts)
-    return moved
+    rows = payload(dialect, (_ending_row(item, extra(item)) for item in items))
+    result = session.execute(statement(dialect), {"rows": rows})
+    moved = {(row.id, row.fence): row for row in result}
+    close_attempts(
+        session,
+        items,
+        won={key: row.user_id for key, row in moved.items()},
+        outcome=outcome,
+        lost_texts={item.key: lost_text(item) for item in items if item.key not in moved},
+    )
+    return {key: Ended(row.id, row.job_id, row.status) for key, row in moved.items()}
+
+
+def _ending_row(item: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
+    row = {
+        "id": item.output_id,
+        "fence": item.fence,
+        "prompt": deep_clean(item.prompt),
+        "warnings": json_text(deep_clean(item.warnings)),
+    }
+    return row | usage_of(item.report) | {name: deep_clean(value) for name, value in extra.items()}
 
 
 def _delayed(item: RetryLater | Snoozed) -> Mapping[str, Any]:
@@ -182,20 +206,20 @@ def _delayed(item: RetryLater | Snoozed) -> Mapping[str, Any]:
 @cache
 def _complete(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, raw_response=Text, parsed_output=Text, result_items=Text)
-    return _move(v, Status.COMPLETED, NOT_CANCELLED).values(
+    return _move(v, Status.COMPLETED, guards.not_cancelled()).values(
         raw_response=v.c.raw_response,
         parsed_output=json_value(v.c.parsed_output),
         result_items=json_value(v.c.result_items),
         error_code=None,
         error_message=None,
-        tries=_T.c.tries + 1,
-        finished_at=now(),
+        **effects.one_try_used(),
+        **effects.over(),
     )
 
 
 @cache
 def _retry_later(dialect: str) -> ReturningUpdate[Any]:
-    return _back_to_pending(dialect).values(tries=_T.c.tries + 1)
+    return _back_to_pending(dialect).where(guards.a_try_left()).values(effects.one_try_used())
 
 
 @cache
@@ -206,55 +230,50 @@ def _snooze(dialect: str) -> ReturningUpdate[Any]:
 @cache
 def _fail(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, error_code=String, error_message=Text)
-    return _move(v, Status.FAILED, NOT_CANCELLED).values(
-        raw_response=PERMANENT_FAILURE + v.c.error_message,
-        error_code=v.c.error_code,
-        error_message=v.c.error_message,
-        tries=_T.c.tries + 1,
-        finished_at=now(),
+    return _move(v, Status.FAILED, guards.not_cancelled()).values(
+        **effects.failure(v.c.error_code, v.c.error_message),
+        **effects.one_try_used(),
+        **effects.over(),
     )
 
 
 @cache
 def _stop(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, raw_response=Text)
-    return _move(v, Status.CANCELLED, _T.c.cancel_requested_at.is_not(None)).values(
+    return _move(v, Status.CANCELLED, guards.cancel_asked()).values(
         raw_response=v.c.raw_response,
         error_code=literal("cancelled"),
         error_message=literal("Cancelled while it was running"),
-        finished_at=now(),
+        **effects.over(),
     )
-
-
-PERMANENT_FAILURE = literal("Job failed permanently: ")
 
 
 def _back_to_pending(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, delay=Float, error_code=String, error_message=Text)
-    return _move(v, Status.PENDING, NOT_CANCELLED).values(
+    return _move(v, Status.PENDING, guards.not_cancelled()).values(
         run_at=now_plus(v.c.delay),
-        woken_at=None,
         error_code=v.c.error_code,
         error_message=v.c.error_message,
+        **effects.to_be_sent(),
     )
 
 
 def _rows(dialect: str, **columns: Any) -> Any:
     shared = {"id": BigId, "fence": Integer, "prompt": Text, "warnings": Text}
-    return recordset(dialect, shared | columns)
+    return recordset(dialect, {**shared, **USAGE_COLUMNS, **columns})
 
 
-def _move(v: Any, status: Status, guard: Any) -> ReturningUpdate[Any]:
+def _move(v: Any, status: Status, guard: ColumnElement[bool]) -> ReturningUpdate[Any]:
     return (
         update(_T)
-        .where(*mine(v), guard)
+        .where(guards.mine(v), guard)
         .values(
             status=status,
             prompt=func.coalesce(v.c.prompt, _T.c.prompt),
             warnings=func.coalesce(json_value(v.c.warnings), _T.c.warnings),
-            lease_expires_at=None,
-            worker=None,
-            updated_at=now(),
+            **effects.let_go(),
+            **effects.touched(),
+            **usage_added(v),
         )
-        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status)
+        .returning(_T.c.id, _T.c.fence, _T.c.job_id, _T.c.status, _T.c.user_id)
     )

@@ -1,16 +1,18 @@
 """The ledger's part of every verb: closing attempts, and counting what calls used.
 
-A call's usage is counted whether or not its result was accepted: a zombie's answer is thrown away,
-its bill is not.
+A call's usage is counted once, whether or not its result was accepted: a zombie's answer is thrown
+away, its bill is not.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -21,16 +23,20 @@ from sqlalchemy import (
     Update,
     and_,
     case,
+    exists,
     func,
     insert,
     literal,
+    literal_column,
+    or_,
     select,
     update,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.sql.dml import Insert, ReturningUpdate
 
+from app.db import before_commit
+from app.lifecycle.order import lock, lock_rows
 from app.text import deep_clean
 from models import Attempt, Kind, LLMOutput, Outcome, User
 from models.base import table_of
@@ -44,10 +50,17 @@ _U = table_of(User)
 Key = tuple[int, int]
 """(output id, fence): names one attempt."""
 
+_OWED = "llm_jobs_tokens_owed"
+_MOST_TOKENS = 2**31 - 1
+_MOST_DOLLARS = Decimal(1_000_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the ledger keeps of one provider call. `text` is kept for an answer that lost only."""
+    """What the ledger keeps of one provider call: tokens, US dollars, seconds.
+
+    Numbers a provider made up (negative, absurd) are brought into the range of their column.
+    """
 
     provider: str | None = None
     provider_model: str | None = None
@@ -70,7 +83,12 @@ class Closing(Protocol):
     @property
     def fence(self) -> int: ...
     @property
+    def key(self) -> Key: ...
+    @property
     def report(self) -> Report: ...
+
+
+C = TypeVar("C", bound=Closing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,54 +102,85 @@ class Ended:
 
 NO_CALL = Report()
 
+#: What is summed up in the row of a job.
+USAGE_COLUMNS: Mapping[str, Any] = {
+    "input_tokens": BigId,
+    "output_tokens": BigId,
+    "cached_tokens": BigId,
+    "cost": BigInteger,
+}
 #: Columns of a report in a batch, with their types.
 REPORT_COLUMNS: Mapping[str, Any] = {
     "provider": String,
     "provider_model": String,
     "provider_request_id": String,
     "http_status": Integer,
-    "input_tokens": Integer,
-    "output_tokens": Integer,
-    "cached_tokens": Integer,
-    "cost": BigInteger,
+    **USAGE_COLUMNS,
     "price_id": BigId,
     "duration_seconds": Float,
     "first_token_seconds": Float,
 }
 
 
+def each_once(items: Sequence[C]) -> list[C]:
+    """The items without repeated keys: of twins, the first."""
+    return list({item.key: item for item in reversed(items)}.values())[::-1]
+
+
+def usage_of(report: Report) -> dict[str, Any]:
+    """A report's usage as columns of a batch; null where the provider said nothing."""
+    return {
+        "input_tokens": _within(report.input_tokens, _MOST_TOKENS),
+        "output_tokens": _within(report.output_tokens, _MOST_TOKENS),
+        "cached_tokens": _within(report.cached_tokens, _MOST_TOKENS),
+        "cost": _within(report.cost, _MOST_DOLLARS),
+    }
+
+
+def usage_added(v: Any) -> dict[str, Any]:
+    """SET clauses that add the usage in `v` to the job's, unless the attempt was closed before.
+
+    (A holder whose first ending was refused by a cancel reports the same call again when it stops.)
+    """
+    attempt = and_(_A.c.output_id == v.c.id, _A.c.number == v.c.fence)
+    still_open = exists(select(_A.c.id).where(attempt, _A.c.outcome == Outcome.RUNNING))
+    return {
+        name: case(
+            (and_(v.c[name].is_not(None), still_open), _sum(name, v.c[name])), else_=_T.c[name]
+        )
+        for name in USAGE_COLUMNS
+    }
+
+
 def close_attempts(
     session: Session,
     items: Sequence[Closing],
     *,
-    won: set[Key],
+    won: Mapping[Key, int | None],
     outcome: Outcome,
-    text: Mapping[Key, str | None] | None = None,
+    lost_texts: Mapping[Key, str | None] | None = None,
 ) -> None:
     """Close the attempts of `items`: with `outcome` where the verb won, else as discarded.
 
-    Adds their usage to rows and users in either case.
+    `won` gives the user of each row that moved. The usage of a discarded call is added to its row
+    here (the others' was added when the row moved), and everybody's to their users.
     """
-    if not items:
-        return
+    lost = [item for item in items if item.key not in won]
+    if len(items) == 1 and lost:
+        lock(session, [lost[0].output_id])
     dialect = session.get_bind().dialect.name
     rows = [
         _report_row(item)
         | {
-            "outcome": outcome if (item.output_id, item.fence) in won else Outcome.DISCARDED,
-            "error_code": deep_clean(getattr(item, "error_code", None)),
-            "error_message": deep_clean(getattr(item, "error_message", None)),
-            "delay_seconds": getattr(item, "delay_seconds", None),
-            "text": None
-            if (item.output_id, item.fence) in won
-            else deep_clean((text or {}).get((item.output_id, item.fence))),
+            "outcome": outcome if item.key in won else Outcome.DISCARDED,
+            "text": None if item.key in won else deep_clean((lost_texts or {}).get(item.key)),
         }
         for item in items
     ]
-    session.execute(_close(dialect), {"rows": payload(dialect, rows)})
-    used = [row for row in rows if row["input_tokens"] is not None]
-    if used:
-        _count_usage(session, dialect, used)
+    result = session.execute(_close(dialect), {"rows": payload(dialect, rows)})
+    closed = {(row.output_id, row.number) for row in result}
+    owners = dict(won) | _add_to_rows(session, [item for item in lost if item.key in closed])
+    _owe(session, [(owners.get(item.key), item.report) for item in items if item.key in closed])
 
 
 def open_attempts(session: Session, opened: Sequence[tuple[int, int, Kind, str | None]]) -> None:
@@ -148,50 +197,90 @@ def open_attempts(session: Session, opened: Sequence[tuple[int, int, Kind, str |
 
 def _report_row(item: Closing) -> dict[str, Any]:
     report = item.report
-    return {
+    return usage_of(report) | {
         "output_id": item.output_id,
         "number": item.fence,
-        "provider": report.provider,
-        "provider_model": deep_clean(report.provider_model),
-        "provider_request_id": deep_clean(report.request_id),
-        "http_status": report.http_status,
-        "input_tokens": report.input_tokens,
-        "output_tokens": report.output_tokens,
-        "cached_tokens": report.cached_tokens,
-        "cost": report.cost,
+        "provider": _cut(report.provider, 64),
+        "provider_model": _cut(report.provider_model, 255),
+        "provider_request_id": _cut(report.request_id, 255),
+        "http_status": _within(report.http_status, 999),
         "price_id": report.price_id,
-        "duration_seconds": report.duration_seconds,
-        "first_token_seconds": report.first_token_seconds,
+        "duration_seconds": _finite(report.duration_seconds),
+        "first_token_seconds": _finite(report.first_token_seconds),
+        "error_code": _cut(getattr(item, "error_code", None), 64),
+        "error_message": deep_clean(getattr(item, "error_message", None)),
+        "delay_seconds": getattr(item, "delay_seconds", None),
     }
 
 
-def _count_usage(session: Session, dialect: str, used: Sequence[Mapping[str, Any]]) -> None:
-    """Add the calls' usage to their rows, and to their users in one order (no deadlocks)."""
-    rows = payload(dialect, used)
-    session.execute(_add_to_rows(dialect), {"rows": rows})
-    owners = select(_T.c.user_id).where(
-        _T.c.id.in_([row["output_id"] for row in used]), _T.c.user_id.is_not(None)
-    )
-    session.execute(select(_U.c.id).where(_U.c.id.in_(owners)).order_by(_U.c.id).with_for_update())
-    session.execute(_add_to_users(dialect), {"rows": rows})
+def _add_to_rows(session: Session, items: Sequence[Closing]) -> dict[Key, int | None]:
+    """Add discarded calls' usage to their rows, whoever holds those now; the rows' users."""
+    sums: dict[int, dict[str, Any]] = {}
+    for item in items:
+        row = sums.setdefault(item.output_id, {"id": item.output_id})
+        for name, used in usage_of(item.report).items():
+            if used is not None:
+                row[name] = row.get(name, 0) + used
+    used_rows = [row for row in sums.values() if len(row) > 1]
+    if not used_rows:
+        return {}
+    dialect = session.get_bind().dialect.name
+    result = session.execute(_add(dialect), {"rows": payload(dialect, used_rows)})
+    users = {row.id: row.user_id for row in result}
+    return {item.key: users.get(item.output_id) for item in items}
+
+
+def _owe(session: Session, used: Sequence[tuple[int | None, Report]]) -> None:
+    """Count tokens for their users: at the end of the transaction, all of them at once."""
+    tokens: Counter[int] = Counter()
+    for user_id, report in used:
+        usage = usage_of(report)
+        if user_id is not None:
+            tokens[user_id] += (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
+    if not any(tokens.values()):
+        return
+    owed: Counter[int] | None = session.info.get(_OWED)
+    if owed is not None:
+        owed.update(tokens)
+        return
+    session.info[_OWED] = tokens
+    before_commit(session, _pay)
+
+
+def _pay(session: Session) -> None:
+    owed: Counter[int] = session.info.pop(_OWED)
+    if len(owed) > 1:
+        lock_rows(session, _U, owed.keys())
+    dialect = session.get_bind().dialect.name
+    rows = [{"id": user_id, "tokens": tokens} for user_id, tokens in owed.items()]
+    session.execute(_add_to_users(dialect), {"rows": payload(dialect, rows)})
 
 
 @cache
-def _close(dialect: str) -> Update:
-    v = _closing_rows(dialect)
+def _close(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(
+        dialect,
+        {
+            "output_id": BigId,
+            "number": Integer,
+            "outcome": String,
+            "error_code": String,
+            "error_message": Text,
+            "delay_seconds": Float,
+            "text": Text,
+            **REPORT_COLUMNS,
+        },
+    )
     running = _A.c.outcome == Outcome.RUNNING
+    unreported = and_(*(_A.c[name].is_(None) for name in USAGE_COLUMNS))
+    open_ = or_(running, and_(_A.c.outcome == Outcome.LOST, unreported))
+    said = [*REPORT_COLUMNS, "error_code", "error_message", "delay_seconds", "text"]
     return (
         update(_A)
-        .where(_A.c.output_id == v.c.output_id, _A.c.number == v.c.number)
-        .where(running | and_(_A.c.outcome == Outcome.LOST, _A.c.input_tokens.is_(None)))
-        .values(
-            {name: func.coalesce(v.c[name], _A.c[name]) for name in REPORT_COLUMNS}
-            | {name: v.c[name] for name in ("error_code", "error_message", "delay_seconds", "text")}
-            | {
-                "outcome": case((running, v.c.outcome), else_=_A.c.outcome),
-                "finished_at": now(),
-            }
-        )
+        .where(_A.c.output_id == v.c.output_id, _A.c.number == v.c.number, open_)
+        .values({name: func.coalesce(v.c[name], _A.c[name]) for name in said})
+        .values(outcome=case((running, v.c.outcome), else_=_A.c.outcome), finished_at=now())
+        .returning(_A.c.output_id, _A.c.number)
     )
 
 
@@ -209,46 +298,32 @@ def _open(dialect: str) -> Insert:
 
 
 @cache
-def _add_to_rows(dialect: str) -> Update:
-    v = _closing_rows(dialect)
-    added: dict[str, Any] = {
-        name: func.coalesce(_T.c[name], 0) + func.coalesce(v.c[name], 0)
-        for name in ("input_tokens", "output_tokens", "cached_tokens")
+def _add(dialect: str) -> ReturningUpdate[Any]:
+    v = recordset(dialect, {"id": BigId, **USAGE_COLUMNS})
+    added = {
+        name: case((v.c[name].is_not(None), _sum(name, v.c[name])), else_=_T.c[name])
+        for name in USAGE_COLUMNS
     }
-    added["cost"] = case(
-        (v.c.cost.is_(None), _T.c.cost), else_=func.coalesce(_T.c.cost, 0) + v.c.cost
-    )
-    return update(_T).where(_T.c.id == v.c.output_id).values(added)
+    return update(_T).where(_T.c.id == v.c.id).values(added).returning(_T.c.id, _T.c.user_id)
 
 
 @cache
 def _add_to_users(dialect: str) -> Update:
-    v = _closing_rows(dialect)
-    tokens = func.coalesce(v.c.input_tokens, 0) + func.coalesce(v.c.output_tokens, 0)
-    totals = (
-        select(_T.c.user_id, func.sum(tokens).label("tokens"))
-        .join(v, v.c.output_id == _T.c.id)
-        .group_by(_T.c.user_id)
-        .subquery("totals")
-    )
-    return (
-        update(_U)
-        .where(_U.c.id == totals.c.user_id)
-        .values(tokens_used=_U.c.tokens_used + totals.c.tokens)
-    )
+    v = recordset(dialect, {"id": BigId, "tokens": BigId})
+    return update(_U).where(_U.c.id == v.c.id).values(tokens_used=_U.c.tokens_used + v.c.tokens)
 
 
-def _closing_rows(dialect: str) -> FromClause:
-    return recordset(
-        dialect,
-        {
-            "output_id": BigId,
-            "number": Integer,
-            "outcome": String,
-            "error_code": String,
-            "error_message": Text,
-            "delay_seconds": Float,
-            "text": Text,
-            **REPORT_COLUMNS,
-        },
-    )
+def _sum(name: str, used: Any) -> Any:
+    return func.coalesce(_T.c[name], literal_column("0")) + used
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else str(deep_clean(text))[:length]
+
+
+def _within(number: Any, most: Any) -> Any:
+    return None if number is None else min(max(number, 0), most)
+
+
+def _finite(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and math.isfinite(seconds) else None

@@ -165,9 +165,9 @@ def upgrade() -> None:
         sa.Column("warnings", types.Json, nullable=True),
         sa.Column("error_code", sa.String(length=64), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
-        sa.Column("input_tokens", sa.Integer(), nullable=True),
-        sa.Column("output_tokens", sa.Integer(), nullable=True),
-        sa.Column("cached_tokens", sa.Integer(), nullable=True),
+        sa.Column("input_tokens", types.BigId, nullable=True),
+        sa.Column("output_tokens", types.BigId, nullable=True),
+        sa.Column("cached_tokens", types.BigId, nullable=True),
         sa.Column("cost", types.Money(), nullable=True),
         sa.Column("feedback", sa.SmallInteger(), nullable=False),
         sa.Column("feedback_comment", sa.Text(), nullable=True),
@@ -228,6 +228,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        "ix_llm_outputs_completed",
+        "llm_outputs",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'completed'"),
+        sqlite_where=sa.text("status = 'completed'"),
+    )
+    op.create_index(
         "ix_llm_outputs_deadline",
         "llm_outputs",
         ["deadline"],
@@ -248,18 +256,15 @@ def upgrade() -> None:
     op.create_index(
         "ix_llm_outputs_sent",
         "llm_outputs",
-        ["woken_at"],
+        ["queue", "woken_at"],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND woken_at IS NOT NULL"),
         sqlite_where=sa.text("status = 'pending' AND woken_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_llm_outputs_status_finished", "llm_outputs", ["status", "finished_at"], unique=False
-    )
-    op.create_index(
         "ix_llm_outputs_unsent",
         "llm_outputs",
-        ["queue", "user_id", "run_at", "id"],
+        ["queue", "user_id", "bucket", "model_name", "run_at", "id"],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND woken_at IS NULL"),
         sqlite_where=sa.text("status = 'pending' AND woken_at IS NULL"),
