@@ -1,10 +1,10 @@
 """The HTTP API: Flask, and nothing that decides what a job means (that is `app`).
 
-    app.py          makes the application         wsgi.py, gunicorn.py   serve it
-    routing.py      the list of endpoints         auth.py, limits.py     who may, how often
-    body.py         reads JSON strictly           validation.py          applies the schemas
-    errors.py       every refusal, one form       replies.py             every answer
-    holding.py      waits and streams, bounded    sse.py                 event streams
-    openapi.py      the document                  docs.py, reference.py  its readers
-    schemas/        what goes in and out          v1/                    the operations
+app.py          makes the application         wsgi.py, gunicorn.py   serve it
+routing.py      the list of endpoints         auth.py, limits.py     who may, how often
+body.py         reads JSON strictly           validation.py          applies the schemas
+errors.py       every refusal, one form       replies.py             every answer
+holding.py      waits and streams, bounded    sse.py                 event streams
+openapi.py      the document                  docs.py, reference.py  its readers
+schemas/        what goes in and out          v1/                    the operations
 """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, Response
 
 from api import docs, errors, health, request_log, routing
 from api.body import MEGABYTE
 from api.converters import CONVERTERS
 from api.holding import Held
+from api.replies import without_content
 from api.routing import Endpoint
 from api.v1 import ROUTES
 from app.runtime import Runtime
@@ -18,9 +19,18 @@ def endpoints() -> list[Endpoint]:
     return [endpoint for routes in (*ROUTES, health.routes) for endpoint in routes]
 
 
+class WebApplication(Flask):
+    """Flask, but `OPTIONS` only says which methods there are; it shows nothing else to anybody."""
+
+    def make_default_options_response(self) -> Response:
+        """204 with `Allow`."""
+        allowed = super().make_default_options_response().headers["Allow"]
+        return without_content(204, {"Allow": allowed})
+
+
 def create_app(runtime: Runtime) -> Flask:
     """A WSGI application on these parts. The caller closes the runtime."""
-    app = Flask("api", static_folder="static", static_url_path="/static")
+    app = WebApplication("api", static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MEGABYTE
     app.url_map.merge_slashes = False  # `//api` is another address, not a redirect to ours
     app.url_map.converters.update(CONVERTERS)

@@ -90,8 +90,8 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     schemas = _schemas(endpoints)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        path = _ARGUMENT.sub(r"{\g<name>}", endpoint.path)
-        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+        operation = _operation(endpoint, schemas)
+        paths.setdefault(path_of(endpoint), {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -109,9 +109,9 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def refusals(endpoint: Endpoint) -> dict[int, str]:
     """Every error status this endpoint can answer with, and what it means there."""
-    found = {400: _REFUSALS[400]}
+    found: dict[int, str] = {}
     if not endpoint.access.public:
-        found |= {401: _REFUSALS[401], 429: _REFUSALS[429]}
+        found |= {status: _REFUSALS[status] for status in (400, 401, 429)}
     if endpoint.access.scope or endpoint.access.administrator:
         found[403] = _REFUSALS[403]
     if _ARGUMENT.search(endpoint.path):
@@ -121,6 +121,11 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
     if endpoint.uses_database:
         found[503] = _REFUSALS[503]
     return dict(sorted((found | dict(endpoint.errors)).items()))
+
+
+def path_of(endpoint: Endpoint) -> str:
+    """The path as OpenAPI writes it: `/llm_jobs/{job_id}`."""
+    return _ARGUMENT.sub(r"{\g<name>}", endpoint.path)
 
 
 def arguments(endpoint: Endpoint) -> Iterator[tuple[str, Mapping[str, Any], str]]:

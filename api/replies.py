@@ -41,7 +41,7 @@ def to_response(reply: Reply | Response) -> Response:
     if reply.json_api is not None and g.get("json_api"):
         response = Response(as_json(reply.json_api), reply.status, content_type=JSON_API)
     elif reply.body is None:
-        response = Response(status=reply.status)
+        response = without_content(reply.status)
     else:
         response = Response(as_json(reply.body), reply.status, content_type=JSON)
     response.headers.update(reply.headers)
@@ -49,6 +49,14 @@ def to_response(reply: Reply | Response) -> Response:
         response.headers["Cache-Control"] = "private, no-cache"
         response.add_etag()
         response.make_conditional(request)
+    return response
+
+
+def without_content(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that has no body, and says nothing about one."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    response.headers.update(headers or {})
     return response
 
 

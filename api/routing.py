@@ -168,7 +168,7 @@ def _view(endpoint: Endpoint) -> Callable[..., Response]:
     def view(**arguments: Any) -> Response:
         g.unavailable_sentence = endpoint.unavailable_sentence
         caller = _admitted(endpoint)
-        query = validation.read_query(endpoint.query or Empty, request.args)
+        query = _query(endpoint)
         sent = _sent(endpoint)
         call = Call(
             runtime=runtime(),
@@ -190,6 +190,13 @@ def _admitted(endpoint: Endpoint) -> Caller | None:
     limits.count_request(runtime(), caller)
     endpoint.access.check(caller)
     return caller
+
+
+def _query(endpoint: Endpoint) -> BaseModel:
+    """Unknown parameters are refused, but for probes: those of load balancers have odd ones."""
+    if endpoint.access.public:
+        return Empty()
+    return validation.read_query(endpoint.query or Empty, request.args)
 
 
 def _sent(endpoint: Endpoint) -> dict[str, Any]:

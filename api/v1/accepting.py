@@ -11,6 +11,7 @@ from typing import Any
 from flask import request
 
 from api.routing import Call, Header
+from api.schemas.jobs import JobAccepted
 from app.errors import InvalidParameter
 from app.jobs import IdempotencyRequest, Submission
 
@@ -43,6 +44,12 @@ def idempotency_of(call: Call[Any, Any]) -> IdempotencyRequest | None:
     canonical = json.dumps(call.sent, sort_keys=True, separators=(",", ":"))
     text = f"{request.method} {request.path.rstrip('/')}\n{canonical}"
     return IdempotencyRequest(key, hashlib.sha256(text.encode()).hexdigest())
+
+
+def accepted_body(submission: Submission) -> dict[str, Any]:
+    """The answer in its promised order; PostgreSQL keeps a stored one's keys in another."""
+    answer = submission.answer
+    return {name: answer[name] for name in JobAccepted.model_fields if name in answer}
 
 
 def accepted_headers(submission: Submission) -> dict[str, str]:

@@ -29,6 +29,7 @@ from api.schemas.outputs import Output
 from api.v1.accepting import (
     ACCEPTED_HEADERS,
     IDEMPOTENCY_KEY,
+    accepted_body,
     accepted_headers,
     idempotency_of,
 )
@@ -89,7 +90,7 @@ def create_job(call: Call[JobBody, WaitQuery]) -> Reply:
     submission = jobs.submit(
         call.runtime, call.caller, job_request(call.body), idempotency=idempotency_of(call)
     )
-    body = dict(submission.answer)
+    body = accepted_body(submission)
     if call.query.wait is not None:
         body["output"] = _ended_row(call, body["job_id"], call.query.wait)
     return Reply(
@@ -117,7 +118,7 @@ def create_jobs(call: Call[BulkBody, Empty]) -> Reply:
     """
     requests = [job_request(body) for body in checked_jobs(call.body.jobs)]
     accepted = jobs.submit_many(call.runtime, call.caller, requests)
-    return Reply(body={"jobs": [submission.answer for submission in accepted]}, status=201)
+    return Reply(body={"jobs": [accepted_body(submission) for submission in accepted]}, status=201)
 
 
 @routes.post(
@@ -202,7 +203,7 @@ def _ended_row(call: Call[Any, Any], job_id: str, seconds: float | None) -> Mapp
 
 
 def _as_json_api(call: Call[Any, Any], submission: Submission) -> dict[str, Any]:
-    answer = submission.answer
+    answer = accepted_body(submission)
     row = shown_row(call, output_id=answer["output_id"])
     asked = {name: row[name] for name in ("template_name", "model_name", "format")}
     attributes = {**asked, **answer, "status": "pending"}

@@ -8,6 +8,7 @@ from flask import Response, request
 
 from api import holding, sse
 from api.auth import scope
+from api.replies import without_content
 from api.routing import Answer, Call, Header, Routes
 from api.schemas.common import Empty
 from api.schemas.outputs import StreamQuery
@@ -44,7 +45,7 @@ def stream_job(call: Call[Empty, StreamQuery], job_id: str) -> Response:
     row = shown_row(call, job_id=job_id)
     last_id = request.headers.get("Last-Event-ID") or call.query.last_event_id
     if last_id == sse.END and row["status"] in ENDED:
-        return Response(status=204)
+        return without_content(204)
     give_back = holding.take_stream(call.caller.user_id)
 
     def events() -> Iterator[bytes]:
