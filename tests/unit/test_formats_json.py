@@ -171,6 +171,12 @@ def test_the_problem_of_a_broken_fenced_block_is_the_blocks() -> None:
     assert "line 1 column 8" in problem or "line 2 column 1" in problem  # 3.13 and later; before
 
 
+def test_the_problem_of_a_broken_value_in_prose_is_the_values() -> None:
+    problem = parse('Here it is: {"a": }', "json").problem
+
+    assert problem == "The answer is not valid JSON: Expecting value: line 1 column 19 (char 18)"
+
+
 def test_nul_and_lone_surrogates_in_json_become_storable() -> None:
     parsed = parse('{"a\\u0000": ["\\ud800", "\\ud83d\\ude00"]}', "json")
 

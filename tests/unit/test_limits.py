@@ -35,6 +35,8 @@ class FlakyRedis:
         self.asked = 0
         self.made = 0
         self.closed = False
+        self.hang: threading.Event | None = None
+        self.hanging = threading.Event()
 
     def __call__(self) -> Any:
         self.made += 1
@@ -45,6 +47,9 @@ class FlakyRedis:
 
     def _run(self, *, keys: list[str], args: list[float]) -> list[Any]:
         self.asked += 1
+        if self.hang is not None:
+            self.hanging.set()
+            self.hang.wait(10)
         if self.away:
             raise RedisConnectionError("away")
         return [1, b"4.000000000"]
@@ -261,15 +266,20 @@ def test_redis_decides_again_when_it_is_back(redis: FlakyRedis, clock: Clock) ->
     assert redis.asked == 4
 
 
-def test_only_one_of_many_threads_finds_out_whether_redis_is_back(
+def test_while_one_thread_finds_out_whether_redis_is_back_the_others_do_not_wait(
     redis: FlakyRedis, clock: Clock
 ) -> None:
     limiter = RateLimiter(redis, "1000/minute", clock=clock)
     limiter.check("a")
     clock.now += 1
+    redis.hang = threading.Event()
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: limiter.check("a"), range(100)))
+    with ThreadPoolExecutor(1) as pool:
+        finding_out = pool.submit(limiter.check, "a")
+        assert redis.hanging.wait(10)
+        assert [limiter.check("a").allowed for _ in range(5)] == [True] * 5
+        redis.hang.set()
+        finding_out.result(10)
 
     assert redis.asked == 2
 

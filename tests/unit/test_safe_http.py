@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from yarl import URL
@@ -24,14 +24,18 @@ def leading_to(*addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
 
 
 @pytest.fixture(autouse=True)
-def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test here that gets as far as connecting has failed."""
+def _no_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test here connects to anything."""
+    tried: list[object] = []
 
-    def connect(*_: object) -> None:
-        raise AssertionError("a connection was tried")
+    def connect(_socket: socket.socket, address: object) -> int:
+        tried.append(address)
+        raise ConnectionRefusedError("not in this test")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket.socket, "connect_ex", connect)
+    yield
+    assert tried == []
 
 
 @pytest.mark.parametrize(

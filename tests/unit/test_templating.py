@@ -94,7 +94,16 @@ def test_an_unknown_name_stays_and_is_reported_once_in_order() -> None:
 
 @pytest.mark.parametrize(
     "context",
-    [{}, {"user": {}}, {"user": "Ann"}, {"user": None}, {"user": [{"name": 1}]}, {"name": 1}],
+    [
+        {},
+        {"user": {}},
+        {"user": "Ann"},
+        {"user": "a name"},
+        {"user": ["name"]},
+        {"user": None},
+        {"user": [{"name": 1}]},
+        {"name": 1},
+    ],
 )
 def test_a_path_that_ends_early_is_missing(context: dict[str, Any]) -> None:
     assert parse("{{user.name}}").render(context) == Rendered("{{user.name}}", ("user.name",))
@@ -237,7 +246,7 @@ def test_a_small_template_cannot_grow_to_gigabytes() -> None:
     bomb = parse("{{x}}" * 100_000)
 
     with pytest.raises(Unprocessable, match="longer than"):
-        bomb.render({"x": "x" * 250_000})
+        bomb.render({"x": "x" * 2_000})
 
 
 CIRCULAR: list[Any] = []
