@@ -142,7 +142,9 @@ class WakeQueue:
         try:
             with (
                 self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer,
-                self._app.events.default_dispatcher(producer.connection) as dispatcher,
+                self._app.events.Dispatcher(
+                    producer.connection, channel=producer.channel, buffer_while_offline=False
+                ) as dispatcher,
             ):
                 for row, kind in events:
                     if kind is not None:
