@@ -34,6 +34,9 @@ from pydantic_settings import (
 from app.errors import ConfigurationError
 
 PREFIX = "LLM_JOBS_"
+CLIENT_NAMES = frozenset({"LLM_JOBS_URL", "LLM_JOBS_API_KEY"})
+"""Read by clients (`llm_jobs`, the command line) alone; one shell may hold them beside ours."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 _VENDORS = ("anthropic", "ollama", "openai", "simulator")
@@ -247,11 +250,16 @@ def load_settings() -> Settings:
 def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
     known = {str(field.alias) for field in Settings.model_fields.values()}
     known |= {f"{name}_FILE" for name in known}
+    known |= CLIENT_NAMES
     unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
     if unknown:
         raise ConfigurationError(
             f"unknown setting {', '.join(unknown)}; known: "
             + ", ".join(
-                sorted(n for n in known if n.startswith(PREFIX) and not n.endswith("_FILE"))
+                sorted(
+                    n
+                    for n in known - CLIENT_NAMES
+                    if n.startswith(PREFIX) and not n.endswith("_FILE")
+                )
             )
         )

@@ -48,8 +48,14 @@ def migrate() -> None:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8099, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
+@click.option(
+    "--port",
+    default=8099,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Its port (0: any free one).",
+)
 def simulator(host: str, port: int) -> None:
     """Run the simulator: it answers as OpenAI and Anthropic do, and misbehaves on demand."""
     from app.simulator.server import run
@@ -82,7 +88,11 @@ def keys() -> None:
 @click.option("--admin", is_flag=True, help="Make the owner an administrator.")
 @click.option("--name", default="", help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, help="Limit the key (repeat for several).")
-@click.option("--expires-in-days", type=click.FloatRange(min=0, min_open=True))
+@click.option(
+    "--expires-in-days",
+    type=click.FloatRange(min=0, min_open=True),
+    help="When it ends by itself (default: never).",
+)
 def keys_create(
     email: str, admin: bool, name: str, scopes: tuple[str, ...], expires_in_days: float | None
 ) -> None:

@@ -23,6 +23,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FORMATS = click.Choice(["text", "json", "markdown", "html"])
 QUEUES = click.Choice(["high", "default", "low"])
 VERDICTS = click.Choice(["thumbs_up", "thumbs_down", "none"])
+TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    help="Seconds to wait at most; the job goes on.",
+)
 
 
 def connected(command: Command) -> Command:
@@ -44,17 +51,23 @@ def connected(command: Command) -> Command:
 
 @click.command()
 @click.argument("template")
-@click.option("--model", required=True)
+@click.option("--model", required=True, help="Which model answers.")
 @click.option("--context", "context", help="Variables as JSON, or @FILE.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=TEXT", help="One variable.")
-@click.option("--format", "format_", type=FORMATS, default="text", show_default=True)
-@click.option("--queue", type=QUEUES)
+@click.option(
+    "--format", "format_", type=FORMATS, default="text", show_default=True, help="Of the answer."
+)
+@click.option("--queue", type=QUEUES, help="How urgent it is (default: default).")
 @click.option("--system", help="A system message.")
 @click.option("--option", "options", multiple=True, metavar="NAME=JSON", help="A model option.")
-@click.option("--schema", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--idempotency-key")
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON Schema the answer must match; needs --format json.",
+)
+@click.option("--idempotency-key", help="The same key and job again: the first answer again.")
 @click.option("--wait/--no-wait", "waits", default=False, help="Wait for the answer.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600.0, show_default=True)
+@TIMEOUT
 @connected
 def submit(
     client: Client,
@@ -95,7 +108,7 @@ def submit(
 
 @click.command()
 @click.argument("job_id")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600.0, show_default=True)
+@TIMEOUT
 @connected
 def wait(client: Client, as_json: bool, *, job_id: str, timeout: float) -> None:
     """Wait until a job has ended and print its answer."""
@@ -139,11 +152,17 @@ def watch(client: Client, as_json: bool, *, job_id: str) -> None:
 
 
 @click.command("list")
-@click.option("--status")
-@click.option("--model")
-@click.option("--queue", type=QUEUES)
-@click.option("--feedback", type=VERDICTS)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--status", help="Only those with this status.")
+@click.option("--model", help="Only those of this model.")
+@click.option("--queue", type=QUEUES, help="Only those of this queue.")
+@click.option("--feedback", type=VERDICTS, help="Only those with this verdict.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="At most so many.",
+)
 @connected
 def list_outputs(client: Client, as_json: bool, *, limit: int, **filters: str | None) -> None:
     """List your outputs, newest first."""
@@ -197,7 +216,7 @@ def regenerate(
 @click.command()
 @click.argument("id_or_job_id")
 @click.argument("verdict", type=VERDICTS)
-@click.option("--comment")
+@click.option("--comment", help="Why.")
 @connected
 def feedback(
     client: Client, as_json: bool, *, id_or_job_id: str, verdict: str, comment: str | None
