@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.dev.ports import is_free
@@ -203,3 +204,18 @@ def test_killed_it_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
         )
     with _dev(tmp_path / "var", "--port", str(port)):
         pass
+
+
+def test_two_variables_put_it_on_postgresql_and_another_redis(
+    tmp_path: Path, empty_postgres_url: str, redis_url: str
+) -> None:
+    parts = {"DATABASE_URL": empty_postgres_url, "REDIS_URL": redis_url}
+    with _dev(tmp_path / "var", "--port", "0", **parts) as dev:
+        shown = Shown(dev.output)
+        assert len(children_of(dev.pid)) == 4
+        url = f"{shown.web}/api/v1/llm_jobs/{shown.job_id}"
+        assert _get(url, authorization=f"Bearer {shown.key}")["status"] == "completed"
+        with psycopg.connect(empty_postgres_url) as connection:
+            rows = connection.execute("SELECT job_id::text, status FROM llm_outputs").fetchall()
+    assert rows == [(shown.job_id, "completed")]
+    assert not (tmp_path / "var" / "llm_jobs.db").exists()
