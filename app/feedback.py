@@ -51,7 +51,10 @@ def give(
         )
     )
     session.refresh(output)
-    event.listen(session, "after_commit", lambda _: _log(caller, output), once=True)
+    facts = _facts(caller, output)
+    event.listen(
+        session, "after_commit", lambda _: log.info(lines.FEEDBACK_RECEIVED, **facts), once=True
+    )
     return output
 
 
@@ -67,13 +70,12 @@ def _comment(comment: Any) -> str | None:
     return text or None
 
 
-def _log(caller: Caller, output: LLMOutput) -> None:
-    log.info(
-        lines.FEEDBACK_RECEIVED,
-        output_id=output.id,
-        feedback=output.feedback_word,
-        user_id=caller.user_id,
-        template_name=lines.shown_template(output.template_name),
-        model_name=output.model_name,
-        has_comment=output.feedback_comment is not None,
-    )
+def _facts(caller: Caller, output: LLMOutput) -> dict[str, Any]:
+    return {
+        "output_id": output.id,
+        "feedback": output.feedback_word,
+        "user_id": caller.user_id,
+        "template_name": lines.shown_template(output.template_name),
+        "model_name": output.model_name,
+        "has_comment": output.feedback_comment is not None,
+    }

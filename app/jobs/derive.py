@@ -58,8 +58,6 @@ def regenerate(
         if isinstance(text, str) and not text.strip():
             raise MissingParameter(name)
         changes[name] = text
-    if template is not None:
-        changes["messages"] = []
     changes = {name: value for name, value in changes.items() if value is not None}
     return _derive(runtime, caller, output_id, Derivation.REGENERATE, changes, idempotency)
 
@@ -78,6 +76,8 @@ def _derive(
         parent = get(session, caller, output_id=output_id)
         _refuse_unless_ended(parent)
         request = replace(_request_of(parent), **changes)
+        if "template" in changes:
+            request = replace(request, messages=None)
         clock = read_clock(session, request)
     job = understand(runtime.settings, request, clock=clock).job
     kept_prompt = "template" not in changes

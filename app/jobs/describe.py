@@ -109,7 +109,7 @@ def _row(output: LLMOutput, attempts: list[Attempt], children: list[int]) -> dic
         "template": output.template_name,
         **{name: getattr(output, name) for name in _PLAIN},
         "metadata": output.metadata_,
-        "formatted_output": _formatted(output),
+        "formatted_output": output.formatted_output,
         "rendered_html": _rendered(output),
         "estimated_tokens": output.estimated_tokens,
         "cost": _dollars(output.effective_cost),
@@ -128,10 +128,6 @@ def _attempt(attempt: Attempt) -> Mapping[str, Any]:
         "finished_at": iso(attempt.finished_at),
         "cost": _dollars(attempt.cost),
     }
-
-
-def _formatted(output: LLMOutput) -> str:
-    return formats.formatted_output(output.raw_response, output.format)
 
 
 def _rendered(output: LLMOutput) -> str | None:

@@ -81,7 +81,7 @@ def understand(
         format=request.format or Format.TEXT,
         context=request.context,
         system=request.system if request.system and request.system.strip() else None,
-        messages=request.messages,
+        messages=request.messages or None,
         response_schema=request.response_schema,
         options=request.options or None,
         fetchers=fetchers or None,

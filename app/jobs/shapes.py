@@ -95,7 +95,7 @@ def _expect_moment(name: str, value: Any) -> None:
 
 def _check_messages(request: JobRequest) -> None:
     messages: Any = request.messages
-    if messages is None:
+    if not messages:
         return
     if request.template is not None:
         raise InvalidParameter("Send template or messages, not both", pointer="/messages")

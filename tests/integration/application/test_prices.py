@@ -102,9 +102,8 @@ def test_members_read_prices_and_administrators_set_them(
         assert only.id == row.id
 
 
-@pytest.mark.parametrize(
-    ("facts", "error"),
-    [
+def test_a_price_that_cannot_be_is_refused(database: Database, admin: Caller) -> None:
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"provider": " "}, MissingParameter),
         ({"model": None}, MissingParameter),
         ({"model": "m" * 256}, InvalidParameter),
@@ -114,13 +113,12 @@ def test_members_read_prices_and_administrators_set_them(
         ({"output_per_million": True}, InvalidParameter),
         ({"output_per_million": "a lot"}, InvalidParameter),
         ({"cached_input_per_million": 10**9}, InvalidParameter),
-    ],
-)
-def test_a_price_that_cannot_be_is_refused(
-    database: Database, admin: Caller, facts: dict[str, Any], error: type[Exception]
-) -> None:
-    with pytest.raises(error):
-        set_price(database, admin, **facts)
+    ]
+    for facts, error in wrong:
+        with pytest.raises(error):
+            set_price(database, admin, **facts)
+    with database.read() as session:
+        assert prices.all_prices(session) == []
 
 
 def test_the_book_prices_a_call_and_names_the_row(database: Database, admin: Caller) -> None:
