@@ -46,8 +46,12 @@ _INTERNAL = _networks(
     "203.0.113.0/24",
     "::1/128",
     "fc00::/7",
+    "192.31.196.0/24",  # AS112: answers for private names
     "2001:db8::/32",
+    "3fff::/20",  # documentation
 )
+
+_GLOBAL_UNICAST = ip_network("2000::/3")
 
 _NAT64 = ip_network("64:ff9b::/96")
 
@@ -56,14 +60,18 @@ def refusal(host: str, *, internal: bool) -> str | None:
     """Why the numeric address `host` may not be connected to, or None if it may.
 
     `internal` allows loopback and private networks, for models an operator runs next door;
-    metadata services, multicast and the like are never allowed.
+    metadata services, multicast and the like are never allowed. Otherwise only what is routed on
+    the public Internet is, so no IPv6 form that wraps an IPv4 address either.
     """
-    address = _innermost(ip_address(host.partition("%")[0]))
+    number = ip_address(host.partition("%")[0])
+    address = _innermost(number)
     if _within(address, _NEVER):
         return f"{host} is a reserved or link-local address"
-    if not internal and _within(address, _INTERNAL):
+    if internal:
+        return None
+    if _within(address, _INTERNAL):
         return f"{host} is an internal address"
-    return None
+    return None if _public(number) else f"{host} is not a public address"
 
 
 def _innermost(address: Address) -> Address:
@@ -73,6 +81,10 @@ def _innermost(address: Address) -> Address:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def _public(number: Address) -> bool:
+    return number.is_global and (number.version == 4 or number in _GLOBAL_UNICAST)
 
 
 def _within(address: Address, networks: tuple[Network, ...]) -> bool:

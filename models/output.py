@@ -282,11 +282,10 @@ class LLMOutput(Base):
         answer = self.raw_response or ""
         if self.format != Format.JSON:
             return answer
-        if self.parsed_output is not None and self.status == Status.COMPLETED:
-            return json.dumps(self.parsed_output, indent=2, ensure_ascii=False)
         try:
-            return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
-        except ValueError:
+            value = json.loads(answer) if self.parsed_output is None else self.parsed_output
+            return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        except (ValueError, RecursionError):
             return answer
 
     @property

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
@@ -41,7 +41,6 @@ Lookup = Callable[[str, int], Awaitable[list[str]]]
 _PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII; without the backslash, a slash to some readers
 _LABEL = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"({_LABEL}\.)*[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?")
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "llm-jobs"}
 _CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 
@@ -88,7 +87,7 @@ def check_url(url: str, *, internal: bool = False) -> URL:
 
 def _check_host(host: str, *, internal: bool) -> None:
     try:
-        reason = _refusal(str(ip_address(host)), internal=internal)
+        reason = addresses.refusal(str(ip_address(host)), internal=internal)
     except ValueError:
         if not _HOST_NAME.fullmatch(host):
             raise _refused(f"must name its host plainly, not as {host[:80]!r}") from None
@@ -201,21 +200,8 @@ def _socket(address: Any, *, internal: bool) -> socket.socket:
 
 
 def _check_address(address: str, *, internal: bool) -> None:
-    if reason := _refusal(address, internal=internal):
+    if reason := addresses.refusal(address, internal=internal):
         raise PermissionError(errno.EACCES, reason)
-
-
-def _refusal(address: str, *, internal: bool) -> str | None:
-    """Why an address may not be connected to. Stricter than a model's endpoint has to be: only
-    what is routed on the public Internet, so no IPv6 form that wraps an IPv4 address either.
-    """
-    reason = addresses.refusal(address, internal=internal)
-    if reason or internal:
-        return reason
-    number = ip_address(address)
-    if not number.is_global or (number.version == 6 and number not in _GLOBAL_UNICAST):
-        return f"{address} is not a public address"
-    return None
 
 
 def _words(error: Exception) -> str:

@@ -6,7 +6,6 @@ calls a model or touches a row; jsonschema, RE2, markdown-it and nh3 are importe
 
 from app.formats.answers import (
     Parsed,
-    formatted_output,
     instruction,
     invalid_json_fallback,
     parse,
@@ -19,7 +18,6 @@ from app.formats.schemas import check_schema
 __all__ = [
     "Parsed",
     "check_schema",
-    "formatted_output",
     "instruction",
     "invalid_json_fallback",
     "parse",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.formats import schemas
-from app.formats.json_text import decode, read_json
+from app.formats.json_text import read_json
 from app.providers.contract import Message
 from app.text import clean_text, deep_clean
 
@@ -96,14 +96,3 @@ def with_instruction(
     """The system text to send: the job's own first, then the format's; None when both are empty."""
     parts = [part for part in (system, instruction(format, schema)) if part and part.strip()]
     return "\n\n".join(parts) or None
-
-
-def formatted_output(text: str | None, format: str) -> str:
-    """An answer to look at: JSON indented by two spaces, anything else or invalid unchanged."""
-    text = text or ""
-    if format != "json":
-        return text
-    try:
-        return json.dumps(decode(text), indent=2, ensure_ascii=False)
-    except ValueError:
-        return text

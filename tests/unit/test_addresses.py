@@ -22,8 +22,6 @@ OUTSIDE = (
     "172.32.0.1",
     "100.128.0.1",
     "2606:4700::1",
-    "::ffff:1.1.1.1",
-    "2002:101:101::",
 )
 
 
@@ -43,3 +41,11 @@ def test_internal_addresses_need_permission(address: str) -> None:
 def test_public_addresses_are_allowed(address: str) -> None:
     assert refusal(address, internal=True) is None
     assert refusal(address, internal=False) is None
+
+
+WRAPPED = ("::ffff:1.1.1.1", "::7f00:1", "64:ff9b:1::1", "::ffff:0:127.0.0.1", "5f00::1")
+
+
+@pytest.mark.parametrize("address", WRAPPED)
+def test_only_what_the_public_internet_routes_is_outside(address: str) -> None:
+    assert refusal(address, internal=False) == f"{address} is not a public address"

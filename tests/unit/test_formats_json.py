@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from app.formats import (
     Parsed,
-    formatted_output,
     instruction,
     invalid_json_fallback,
     parse,
@@ -317,29 +316,3 @@ def test_the_instruction_joins_the_jobs_own_system_text(
     system: str | None, format: str, expected: str | None
 ) -> None:
     assert with_instruction(system, format) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "format", "shown"),
-    [
-        ('{"b":1,"a":[1,"ü"]}', "json", '{\n  "b": 1,\n  "a": [\n    1,\n    "ü"\n  ]\n}'),
-        (" [] ", "json", "[]"),
-        ("null", "json", "null"),
-        ("not json", "json", "not json"),
-        ("NaN", "json", "NaN"),
-        ('{"a": Infinity}', "json", '{"a": Infinity}'),
-        ("```json\n{}\n```", "json", "```json\n{}\n```"),
-        ('prose {"a":1}', "json", 'prose {"a":1}'),
-        ("[" * 100_000, "json", "[" * 100_000),
-        (" [1,2] ", "text", " [1,2] "),
-        ("# x ", "markdown", "# x "),
-        ("<p>", "html", "<p>"),
-        (None, "json", ""),
-        (None, "text", ""),
-        ("", "json", ""),
-    ],
-)
-def test_formatted_output_indents_json_and_leaves_the_rest(
-    text: str | None, format: str, shown: str
-) -> None:
-    assert formatted_output(text, format) == shown
