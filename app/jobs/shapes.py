@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from app import formats
+from app.context.fetchers import normalise
 from app.errors import InvalidParameter
 from app.jobs.limits import check_text, check_value
 from app.jobs.request import JobRequest
-from app.plugins import registry
 from models import Format, Queue
 
 MAX_MESSAGES = 200
@@ -59,25 +59,12 @@ def check_schema(request: JobRequest) -> None:
 
 
 def known_fetchers(fetchers: Any) -> dict[str, dict[str, Any]]:
-    """Name → arguments. Raises InvalidParameter naming the known ones for an unknown one."""
+    """Name → arguments, as the row keeps them. Raises InvalidParameter for what cannot run."""
     if not fetchers:
         return {}
-    named = fetchers
-    if isinstance(fetchers, list) and all(isinstance(name, str) for name in fetchers):
-        named = {name: {} for name in fetchers}
-    if not isinstance(named, dict) or not all(isinstance(args, dict) for args in named.values()):
-        raise InvalidParameter(
-            "Invalid fetchers. Must be names, or an object of names and their arguments",
-            pointer="/fetchers",
-        )
-    known = registry().context_fetchers
-    for name in named:
-        if known.get(name) is None:
-            raise InvalidParameter(
-                f"Unknown context fetcher: {name[:80]}. Known: {', '.join(known.names())}",
-                pointer="/fetchers",
-            )
-    return dict(named)
+    normalise(fetchers)
+    named = fetchers if isinstance(fetchers, dict) else dict.fromkeys(fetchers)
+    return {name: args or {} for name, args in named.items()}
 
 
 def _expect(name: str, value: Any, kind: type, words: str) -> None:

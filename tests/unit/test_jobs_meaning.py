@@ -42,10 +42,12 @@ def read(**fields: Any) -> Meaning:
             {"response_schema": {"type": "nothing"}, "format": "json"},
             "response_schema: ",
         ),
-        ({"fetchers": ["stock_prices"]}, "Unknown context fetcher: stock_prices"),
+        ({"fetchers": ["stock_prices"]}, "Invalid fetchers: unknown fetcher 'stock_prices'"),
         ({"fetchers": "user_profile"}, "Invalid fetchers"),
         ({"fetchers": [["user_profile"]]}, "Invalid fetchers"),
         ({"fetchers": {"user_profile": 5}}, "Invalid fetchers"),
+        ({"fetchers": {"user_profile": {"of": 5}}}, "Invalid fetchers"),
+        ({"fetchers": {"user_profile": {"required": 5}}}, "Invalid fetchers"),
         ({"messages": [{"role": "user", "content": "x"}]}, "Send template or messages, not both"),
         (
             {"template": None, "messages": [{"role": "tool", "content": "x"}]},

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from app import accounts, jobs, lifecycle
 from app.accounts import OPERATOR, Caller
+from app.context.fetchers import FetchContext, context_fetcher
 from app.errors import (
     AllowanceUsedUp,
     Forbidden,
@@ -32,7 +33,11 @@ from tests.integration.application.conftest import RecordedRuntime, Rows
 
 @pytest.fixture
 def _fetcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry().context_fetchers._parts, "weather_report", object())
+    @context_fetcher("weather_report")
+    def weather_report(context: FetchContext, *, city: str = "Rome") -> dict[str, str]:
+        raise AssertionError("submitting fetches nothing")
+
+    monkeypatch.setitem(registry().context_fetchers._parts, "weather_report", weather_report)
 
 
 def now() -> datetime:
@@ -106,6 +111,8 @@ def test_what_a_fetcher_may_give_is_not_missing(rows: Rows, alice: Caller) -> No
     done = rows.submit(alice, **fields)
     assert done.warnings == []
     assert rows.read(done.output_id).fetchers == {"weather_report": {}}
+    args = {"weather_report": {"city": "Oslo", "required": True}}
+    assert rows.read(rows.submit(alice, fetchers=args).output_id).fetchers == args
     with pytest.raises(MissingVariables, match=r": name\.first"):
         rows.submit(alice, **(fields | {"template": "{{name.first}} {{flat}}"}))
 
