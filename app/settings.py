@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     retry_base_seconds: Seconds = Field(5, alias="LLM_JOBS_RETRY_BASE_SECONDS")
     retry_max_seconds: Seconds = Field(300, alias="LLM_JOBS_RETRY_MAX_SECONDS")
 
+    # Calling a platform from elsewhere: `llm_jobs`, and the command line
+    client_url: str = Field("", alias="LLM_JOBS_URL", description="Its address.")
+    client_api_key: SecretStr | None = Field(None, alias="LLM_JOBS_API_KEY")
+
     # The row's clocks
     lease_seconds: Seconds = Field(60, alias="LLM_JOBS_LEASE_SECONDS")
     heartbeat_seconds: Seconds = Field(15, alias="LLM_JOBS_HEARTBEAT_SECONDS")

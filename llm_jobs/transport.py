@@ -1,0 +1,151 @@
+"""One HTTP request, repeated while repeating is safe and may help. Knows no route.
+
+Everything the client sends may be sent twice: reading changes nothing, submitting carries an
+idempotency key, and the rest sets what it sets.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from llm_jobs.errors import ApiError, Unreachable
+
+_WORTH_REPEATING = frozenset({429, 502, 503, 504})
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 8.0
+
+
+class Transport:
+    """Requests to one platform with one key. Safe to share between threads."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_seconds: float,
+        patience_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
+        self._sleep = sleep
+        self._http = httpx2.Client(
+            base_url=url.rstrip("/"),
+            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
+            timeout=timeout_seconds,
+            follow_redirects=False,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait_seconds: float = 0,
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The answer's JSON and headers. `wait_seconds` is how long the server may hold it.
+
+        Repeats on lost connections, 429, 502, 503 and 504, after the time the server names, as
+        long as patience lasts. Raises ApiError for any other refusal, Unreachable without answer.
+        """
+        until = time.monotonic() + self._patience_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                response = self._http.request(
+                    method,
+                    path,
+                    json=None if json is None else dict(json),
+                    params=dict(query or {}),
+                    headers=dict(headers or {}),
+                    timeout=self._timeout_seconds + wait_seconds,
+                )
+            except httpx2.TransportError as error:
+                failure: Exception = Unreachable(
+                    f"{self._http.base_url} does not answer: {type(error).__name__}"
+                )
+                floor = 0.0
+            else:
+                if response.is_success:
+                    return _json(response), response.headers
+                failure = _refusal(response)
+                floor = retry_after_seconds(response.headers.get("Retry-After")) or 0.0
+                if response.status_code not in _WORTH_REPEATING:
+                    raise failure
+            seconds = max(floor, pause * random.uniform(0.5, 1.0))
+            if time.monotonic() + seconds > until:
+                raise failure
+            self._sleep(seconds)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    @contextmanager
+    def lines(self, path: str, *, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
+        """The lines of an endless answer, as they come. Raises as `send`, without repeating."""
+        try:
+            with self._http.stream(
+                "GET", path, headers={"Accept": "text/event-stream", **headers}
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(response)
+                yield response.iter_lines()
+        except httpx2.TransportError as error:
+            raise Unreachable(f"the stream broke off: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """`Retry-After` in seconds, given as such or as an HTTP date; None when it is neither."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if seconds == seconds else None
+
+
+def _json(response: httpx2.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        raise ApiError(
+            f"{response.url} answered something that is not JSON", status=response.status_code
+        ) from None
+
+
+def _refusal(response: httpx2.Response) -> ApiError:
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    return ApiError(
+        str(body.get("detail") or body.get("error") or f"HTTP {response.status_code}"),
+        status=response.status_code,
+        code=str(body.get("code") or ""),
+        request_id=body.get("request_id") or response.headers.get("X-Request-Id"),
+        errors=body.get("errors") or (),
+    )
