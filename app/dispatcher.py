@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from app import lifecycle
+from app.errors import Unavailable
 from app.lifecycle import Due, Ended
 from app.lifecycle.control import lift_elapsed_pauses
-from app.queue import Wake, WakeQueue, short_name
+from app.queue import Wake, short_name
 from app.runtime import Runtime
 from models import Queue, Status
 
@@ -26,6 +27,12 @@ SWEEP_SECONDS = 2.0
 """How often leases and deadlines are looked at; the queues are looked at every tick."""
 
 PRUNE_SECONDS = 600.0
+
+AGED_SHARE = 0.5
+"""The part of a queue's window that rows lifted into it may fill."""
+
+RETURN_SECONDS = 3.0
+"""How long workers take to notice that the database is back (a writer looks every 2 seconds)."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,7 @@ class Dispatcher:
         self._runtime = runtime
         self._settings = runtime.settings
         self.tally = Tally()
+        self._rescues_after = 0.0
 
     def tick(self) -> float:
         """One round; returns the seconds until the next.
@@ -54,6 +62,15 @@ class Dispatcher:
         Raises Unavailable when the database is away (the caller logs it and goes on).
         """
         started = time.monotonic()
+        try:
+            self._do_chores()
+        except Unavailable:
+            self._rescues_after = float("inf")
+            raise
+        self.tally.ticks += 1
+        return max(0.05, self._settings.dispatch_seconds - (time.monotonic() - started))
+
+    def _do_chores(self) -> None:
         if self._is_time_for("sweep", SWEEP_SECONDS):
             self._sweep()
         if self._is_time_for("prune", PRUNE_SECONDS):
@@ -61,16 +78,24 @@ class Dispatcher:
         for queue in Queue:
             if not self._fill(queue):
                 break  # the broker is away: the rest would only wait for the same time-out
-        self.tally.ticks += 1
-        return max(0.05, self._settings.dispatch_seconds - (time.monotonic() - started))
 
     def _sweep(self) -> None:
         """Expire, rescue, lift pauses; then tell Flower and waiters."""
+        rescues = self._holders_had_time()
         with self._runtime.database.write() as session:
             lift_elapsed_pauses(session)
             expired = list(lifecycle.expire(session).values())
-            rescued = list(lifecycle.rescue(session).values())
+            rescued = list(lifecycle.rescue(session).values()) if rescues else []
         self._report(expired, rescued)
+
+    def _holders_had_time(self) -> bool:
+        """After the database was away every lease is over at once, though the workers live: what
+        they have finished meanwhile is worth a moment's waiting.
+        """
+        now = time.monotonic()
+        if self._rescues_after == float("inf"):
+            self._rescues_after = now + self._settings.heartbeat_seconds + RETURN_SECONDS
+        return now >= self._rescues_after
 
     def _report(self, expired: Sequence[Ended], rescued: Sequence[Ended]) -> None:
         poisoned = [row for row in rescued if row.status == Status.FAILED]
@@ -102,9 +127,7 @@ class Dispatcher:
         if room <= 0:
             return True
         due = self._take(queue, room)
-        if not due:
-            return True
-        return self._send(wake_queue, due)
+        return not due or self._send(due, self._wakes(queue, due))
 
     def _take(self, queue: Queue, room: int) -> list[Due]:
         """Look before writing: an idle tick takes no write lock."""
@@ -120,9 +143,23 @@ class Dispatcher:
             lifecycle.mark_woken(session, [row.output_id for row in due])
         return due
 
-    def _send(self, wake_queue: WakeQueue, due: Sequence[Due]) -> bool:
+    def _wakes(self, queue: Queue, due: Sequence[Due]) -> list[Wake]:
+        """Their messages. Who has waited long goes one class higher, as far as that class can spare
+        the room: a long backlog must not bury the jobs that are there by right.
+        """
+        above = class_above(queue)
+        depth = self._runtime.wake.depth(above)
+        places = 0 if depth is None else int(self._settings.queue_window * AGED_SHARE) - depth
+        wakes = []
+        for row in due:
+            lifted = places > 0 and row.waited_seconds >= self._settings.ageing_seconds
+            places -= lifted
+            wakes.append(_wake(row, above if lifted else queue))
+        return wakes
+
+    def _send(self, due: Sequence[Due], wakes: Sequence[Wake]) -> bool:
         """Publish after the commit; what did not go out is due again at the next tick."""
-        wakes = [self._wake(row) for row in due]
+        wake_queue = self._runtime.wake
         sent = wake_queue.send(wakes)
         self.tally.woken += sent
         for wake in wakes[:sent]:
@@ -133,16 +170,6 @@ class Dispatcher:
             return False
         return True
 
-    def _wake(self, row: Due) -> Wake:
-        return Wake(
-            output_id=row.output_id,
-            job_id=row.job_id,
-            queue=aged(row.queue, row.waited_seconds, self._settings.ageing_seconds),
-            template=short_name(row.template_name, row.prompt_name),
-            model=row.model_name,
-            tries=row.tries,
-        )
-
     def _is_time_for(self, chore: str, every_seconds: float) -> bool:
         now = time.monotonic()
         if now - self.tally.last.get(chore, float("-inf")) < every_seconds:
@@ -151,8 +178,18 @@ class Dispatcher:
         return True
 
 
-def aged(queue: str, waited_seconds: float, ageing_seconds: float) -> str:
-    """The queue to wake a row on: one class higher once it has waited long enough."""
-    order = [q.value for q in Queue]
-    place = order.index(queue)
-    return order[max(0, place - 1)] if waited_seconds >= ageing_seconds else queue
+def class_above(queue: Queue) -> Queue:
+    """The next more urgent queue; the most urgent one has none above it."""
+    order = list(Queue)
+    return order[max(0, order.index(queue) - 1)]
+
+
+def _wake(row: Due, queue: Queue) -> Wake:
+    return Wake(
+        output_id=row.output_id,
+        job_id=row.job_id,
+        queue=queue.value,
+        template=short_name(row.template_name, row.prompt_name),
+        model=row.model_name,
+        tries=row.tries,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -24,13 +25,15 @@ from app.errors import (
     MissingVariables,
     OutputInvalid,
     OutputTruncated,
+    Unavailable,
 )
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
 from app.prices import Priced
 from app.prompts.templating import parse
 from app.providers.contract import Answer, Call, Message, Stop, Usage
-from app.providers.registry import Providers, Route, resolve
+from app.providers.registry import Route
+from app.routes import Routes
 from app.settings import Settings
 from app.streaming import Events
 from models import Format, Kind
@@ -48,7 +51,10 @@ LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
 
 
 class Ledger(Protocol):
-    """Opens the next attempt of a claim that is not over; raises CallCancelled when it is lost."""
+    """Opens the next attempt of a claim that is not over; raises CallCancelled when it is lost.
+
+    A cancellation of the task does not interrupt it: it comes at the task's next step.
+    """
 
     async def again(self, fence: int, kind: Kind, **facts: Any) -> int: ...
 
@@ -58,7 +64,7 @@ class Kit:
     """What every execution of a worker shares."""
 
     settings: Settings
-    providers: Providers
+    routes: Routes
     events: Events
     source: Source
     retry_policy: retry.RetryPolicy
@@ -66,24 +72,33 @@ class Kit:
 
 
 class Execution:
-    """One claim being carried out. `run` once; `stopped` after it was cancelled."""
+    """One claim being carried out. `run` once; `stopped` after it was cancelled.
+
+    `fence` is that of the current attempt; `going_on` says that the next one is just being opened,
+    so that the row's fence may be greater already. Both may be read in any thread.
+    """
 
     def __init__(self, claim: Claim, kit: Kit, ledger: Ledger) -> None:
         self.claim = claim
         self._kit = kit
         self._ledger = ledger
         self.fence = claim.fence
+        self.going_on = False
         self._route: Route | None = None
         self._values: Mapping[str, Any] = claim.context
         self._messages: tuple[Message, ...] = ()
         self._prompt: str | None = None
         self._warnings = list(claim.warnings)
         self._answer: Answer | None = None
+        self._begun = time.monotonic()
         self._call_started: float | None = None
         self._live = LiveText(kit.events, claim.job_id)
 
     async def run(self) -> Ending:
-        """Every step in order; any failure becomes the ending that the retry policy asks for."""
+        """Every step in order; any failure becomes the ending that the retry policy asks for.
+
+        Raises Unavailable when the database went away for good while a further call was opened.
+        """
         try:
             await self._fetch_context()
             self._render()
@@ -93,11 +108,14 @@ class Execution:
             return self._completed(text, value)
         except CallError as error:
             return self._after_failure(error)
+        except Unavailable:
+            raise
         except LLMJobsError as error:
             return self._failed(error.code, error.message)
         except Exception as error:
-            log.exception("execution failed", job_id=self.claim.job_id)
-            return self._failed("internal", f"Internal error: {type(error).__name__}")
+            where, name = place_of(error), type(error).__name__
+            log.error("execution failed", job_id=self.claim.job_id, error=name, where=where)
+            return self._failed("internal", f"Internal error: {name}")
 
     def stopped(self) -> Stopped:
         """The ending of a cancelled execution: what had arrived is kept."""
@@ -105,7 +123,7 @@ class Execution:
 
     @property
     def call_started(self) -> bool:
-        """Has a provider been called under this claim?"""
+        """Has a provider been called in the current attempt?"""
         return self._call_started is not None
 
     # The steps
@@ -148,7 +166,8 @@ class Execution:
 
     async def _call(self, messages: tuple[Message, ...], **changes: Any) -> Answer:
         """At most one provider call, ended by our own clock whatever the provider drips."""
-        route = self._routed()
+        route, provider = await self._kit.routes.find(self.claim.model_name)
+        self._route = route
         call = replace(
             Call(
                 model=route.model,
@@ -161,14 +180,14 @@ class Execution:
             ),
             **changes,
         )
-        seconds = min(self._kit.settings.call_timeout_seconds, self.claim.seconds_to_deadline)
+        seconds = min(self._kit.settings.call_timeout_seconds, self._seconds_left())
         self._live.begin(self.fence)
         self._answer = None
         self._call_started = time.monotonic()
         try:
             async with asyncio.timeout(max(seconds, 0.1)):
                 on_text = self._live.add if call.stream else None
-                self._answer = await self._kit.providers.get(route).call(call, on_text=on_text)
+                self._answer = await provider.call(call, on_text=on_text)
         except TimeoutError:
             raise CallTimeout(
                 f"No answer within {seconds:g} seconds", billed=None, text=self._live.text
@@ -229,7 +248,7 @@ class Execution:
         what: dict[str, Any] = {"error_code": error.code, "error_message": error.message}
         facts = self._facts(error)
         if isinstance(decision, retry.Snooze):
-            bucket = self._routed().bucket
+            bucket = self._route.bucket if self._route else ""
             delay = decision.delay_seconds
             return Snoozed(**facts, **what, delay_seconds=delay, pause_bucket=bucket)
         if isinstance(decision, retry.RetryLater):
@@ -252,20 +271,23 @@ class Execution:
     # Small parts
 
     async def _again(self, kind: Kind, why: CallError) -> None:
-        self.fence = await self._ledger.again(
-            self.fence,
-            kind,
-            report=self._report(),
-            prompt=self._prompt,
-            error_code=why.code,
-            error_message=why.message,
-        )
+        self.going_on = True
+        try:
+            self.fence = await self._ledger.again(
+                self.fence,
+                kind,
+                report=self._report(),
+                prompt=self._prompt,
+                error_code=why.code,
+                error_message=why.message,
+            )
+        finally:
+            self.going_on = False
         self._answer = self._call_started = None
 
-    def _routed(self) -> Route:
-        if self._route is None:
-            self._route = resolve(self.claim.model_name, self._kit.settings)
-        return self._route
+    def _seconds_left(self) -> float:
+        """Until the job's deadline; what fetching and earlier calls took is gone."""
+        return self.claim.seconds_to_deadline - (time.monotonic() - self._begun)
 
     def _worth_streaming(self) -> bool:
         limit = _limit_of(self.claim.options) or 0
@@ -311,6 +333,12 @@ def enlarged(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with a larger token limit."""
     name = next((n for n in LIMIT_OPTIONS if n in options), LIMIT_OPTIONS[0])
     return {**options, name: (_limit_of(options) or DEFAULT_LIMIT_TOKENS) * ENLARGE_FACTOR}
+
+
+def place_of(error: BaseException) -> str:
+    """The line that raised it: where to look, without the words, which may quote a prompt."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return f"{steps[-1].filename}:{steps[-1].lineno}" if steps else ""
 
 
 def _limit_of(options: Mapping[str, Any]) -> int | None:

@@ -148,6 +148,10 @@ class PriceBook:
         self._stale_at = 0.0
         self._reading = False
 
+    def load(self) -> None:
+        """Read the prices now, so that no later question waits for the database."""
+        self._keep_fresh()
+
     def price_call(self, provider: str, model: str, usage: Usage | None) -> Priced:
         """What a call cost; UNPRICED when usage or price are unknown. Never raises."""
         if usage is None:

@@ -8,9 +8,11 @@ waits for the dispatcher. Celery is known to this file and to `workers` only.
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,8 @@ import structlog
 from celery import Celery
 from kombu.entity import Exchange
 from kombu.entity import Queue as KombuQueue
-from kombu.exceptions import ChannelError
+from kombu.exceptions import ChannelError, LimitExceeded
+from kombu.pools import ProducerPool
 
 from app.lifecycle import Ended
 from app.settings import Settings
@@ -29,6 +32,12 @@ log = structlog.get_logger(__name__)
 TASK_NAME = "llm_jobs.run"
 QUIET_SECONDS = 1.0
 """After a failed publish the broker is left alone for this long."""
+
+DEPTH_SECONDS = 1.0
+"""How old a queue's length may be that decides whether there is room."""
+
+_TURN_SECONDS = 0.1
+"""How long a thread waits for a connection when all are in use by others."""
 
 _PRODUCER_OPTIONS = {
     "max_retries": 1,
@@ -87,17 +96,23 @@ class WakeQueue:
     """Publishes wake-ups and knows how long each queue is. Safe to share between threads."""
 
     def __init__(self, settings: Settings, *, connections: int = 10) -> None:
+        self.sender = f"llm-jobs@{socket.gethostname()}"
+        """Who tells Flower of ends outside a task: a worker puts its own name here."""
+        self.failures = 0
         self._app = celery_app(
             settings,
             broker_transport_options=_PRODUCER_OPTIONS,
             broker_connection_timeout=0.2,
-            broker_pool_limit=connections,
+        )
+        # Pools of our own: Celery's are shared by every app of the process, and cannot be closed.
+        self._connections: Any = self._app.connection_for_write().Pool(limit=connections)
+        self._producers: Any = ProducerPool(  # type: ignore[no-untyped-call]
+            self._connections, limit=connections
         )
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._depths: dict[str, int] = {}
-        self._depths_read_at = 0.0
-        self.failures = 0
+        self._depths_read_at = float("-inf")
 
     def send(self, wakes: Sequence[Wake]) -> int:
         """Publish in order; returns how many went out. Never raises; at most about 300 ms."""
@@ -105,7 +120,7 @@ class WakeQueue:
             return 0
         sent = 0
         try:
-            with self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer:
+            with self._producer() as producer:
                 for wake in wakes:
                     self._send_one(wake, producer)
                     sent += 1
@@ -116,9 +131,11 @@ class WakeQueue:
     def depth(self, queue: str) -> int | None:
         """Messages in a queue, read at most once a second; None while the broker is away."""
         with self._lock:
-            fresh = time.monotonic() - self._depths_read_at < 1.0
-            if fresh:
+            age = time.monotonic() - self._depths_read_at
+            if age < DEPTH_SECONDS:
                 return self._depths.get(queue)
+            if self._depths:  # one thread reads, the others make do with what is known
+                self._depths_read_at = time.monotonic()
         depths = self.depths()
         with self._lock:
             self._depths, self._depths_read_at = depths, time.monotonic()
@@ -126,7 +143,14 @@ class WakeQueue:
 
     def depths(self) -> dict[str, int]:
         """Messages in each queue, read now; empty while the broker is away."""
-        return {} if self._away() else self._read_depths()
+        if self._away():
+            return {}
+        try:
+            with self._producer() as producer:
+                return {name.value: _length(producer.channel, name) for name in Queue}
+        except Exception as error:
+            self._failed("queue length not read", error)
+            return {}
 
     def grew(self, queue: str, by: int) -> None:
         """Count messages just sent into the cached depth, so that a burst sees itself."""
@@ -136,19 +160,13 @@ class WakeQueue:
 
     def tell(self, ended: Sequence[Ended]) -> None:
         """Make Flower agree with rows that ended outside a task. Never raises."""
-        events = [(e, _EVENT_OF.get(Status(e.status))) for e in ended]
-        if self._away() or not any(kind for _, kind in events):
+        events = [(row, _EVENT_OF[row.status]) for row in ended if row.status in _EVENT_OF]
+        if not events or self._away():
             return
         try:
-            with (
-                self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer,
-                self._app.events.Dispatcher(
-                    producer.connection, channel=producer.channel, buffer_while_offline=False
-                ) as dispatcher,
-            ):
+            with self._producer() as producer, self._dispatcher(producer) as dispatcher:
                 for row, kind in events:
-                    if kind is not None:
-                        dispatcher.send(kind, uuid=row.job_id, name=TASK_NAME, **_FACTS[kind])
+                    dispatcher.send(kind, uuid=row.job_id, name=TASK_NAME, **_FACTS[kind])
         except Exception as error:
             self._failed("event not sent", error)
 
@@ -158,7 +176,24 @@ class WakeQueue:
 
     def close(self) -> None:
         """Close every connection."""
+        self._producers.force_close_all()
+        self._connections.force_close_all()
         self._app.close()
+
+    def _producer(self) -> AbstractContextManager[Any]:
+        producer: AbstractContextManager[Any] = self._producers.acquire(
+            block=True, timeout=_TURN_SECONDS
+        )
+        return producer
+
+    def _dispatcher(self, producer: Any) -> AbstractContextManager[Any]:
+        dispatcher: AbstractContextManager[Any] = self._app.events.Dispatcher(
+            producer.connection,
+            hostname=self.sender,
+            channel=producer.channel,
+            buffer_while_offline=False,
+        )
+        return dispatcher
 
     def _send_one(self, wake: Wake, producer: Any) -> None:
         self._app.send_task(
@@ -173,25 +208,18 @@ class WakeQueue:
             ignore_result=True,
         )
 
-    def _read_depths(self) -> dict[str, int]:
-        try:
-            with self._app.amqp.producer_pool.acquire(block=True, timeout=0.1) as producer:
-                return {name: _length(producer.channel, name) for name in Queue}
-        except Exception as error:
-            self._failed("queue length not read", error)
-            return {}
-
     def _away(self) -> bool:
         return time.monotonic() < self._quiet_until
 
     def _failed(self, event: str, error: Exception) -> None:
         with self._lock:
             self.failures += 1
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            if not isinstance(error, LimitExceeded):  # all in use: that says nothing of the broker
+                self._quiet_until = time.monotonic() + QUIET_SECONDS
         log.warning(event, error=type(error).__name__, failures=self.failures)
 
 
-_EVENT_OF = {Status.FAILED: "task-failed", Status.CANCELLED: "task-revoked"}
+_EVENT_OF: dict[str, str] = {Status.FAILED: "task-failed", Status.CANCELLED: "task-revoked"}
 _FACTS: dict[str, dict[str, Any]] = {
     "task-failed": {"exception": "ended outside a task: see the row", "traceback": ""},
     "task-revoked": {"terminated": False, "signum": None, "expired": False},

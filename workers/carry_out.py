@@ -9,21 +9,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import structlog
 from celery.exceptions import Ignore, Retry
 
-from app.errors import CallCancelled
+from app.errors import CallCancelled, Unavailable
 from app.executor import Ending, Execution, Kit
-from app.lifecycle import Again, Claim, Completed, Delivery, Failed, Release, RetryLater, Snoozed
+from app.lifecycle import (
+    Again,
+    Claim,
+    Completed,
+    Delivery,
+    Failed,
+    Release,
+    RetryLater,
+    Snoozed,
+    Stopped,
+)
 from models import Kind
 from workers import log_events
 from workers.pool import Delivery as Message
 from workers.pool.delivery import End
 from workers.running import RunningJob, RunningJobs, Why
-from workers.writer import Writer
+from workers.writer import Item, Writer
 
 log = structlog.get_logger(__name__)
 
@@ -47,18 +59,17 @@ class Bench:
     draining: Callable[[], bool]
 
 
-async def carry_out(output_id: int, bench: Bench, message: Message) -> str:
+async def carry_out(output_id: object, bench: Bench, message: Message) -> str:
     """Carry out one job; returns the word that Celery keeps as the task's result.
 
     Raises Ignore (nothing to do, or not ours any more), Retry (it waits in its row), JobFailed.
     """
     before = time.monotonic()
-    claim = await bench.writer.write("claim", Delivery(output_id, message.id))
-    if claim is None:
-        raise Ignore
+    claim = await _claim(output_id, bench, message)
     job = _begin(claim, bench, before)
     try:
         if bench.draining():
+            job.ending = True
             await bench.writer.write("release", Release(*claim.key))
             raise Ignore
         message.accept()
@@ -67,6 +78,36 @@ async def carry_out(output_id: int, bench: Bench, message: Message) -> str:
     finally:
         bench.jobs.remove(job)
     return _say(claim, ending)
+
+
+async def _claim(output_id: object, bench: Bench, message: Message) -> Claim:
+    """The row the message names. Raises Ignore when it is not to be had.
+
+    Anybody who can write to the broker can send anything: only a whole number names a row.
+    """
+    if not isinstance(output_id, int) or isinstance(output_id, bool):
+        raise Ignore
+    asked = bench.writer.submit("claim", Delivery(output_id, message.id))
+    try:
+        claim = await asyncio.shield(asyncio.wrap_future(asked))
+    except asyncio.CancelledError:
+        asked.add_done_callback(partial(_give_back, bench.writer, message))
+        raise
+    if claim is None:
+        raise Ignore
+    return cast("Claim", claim)
+
+
+def _give_back(writer: Writer, message: Message, asked: Future[Any]) -> None:
+    """A claim that came after its task was told to end must not keep the row."""
+    claim: Claim | None = None if asked.exception() else asked.result()
+    if claim is None:
+        return
+    if message.cancelled_as is End.TERMINATED:
+        writer.submit("cancel", Delivery(claim.output_id, claim.job_id))
+        writer.submit("stop", Stopped(output_id=claim.output_id, fence=claim.fence))
+    else:
+        writer.submit("release", Release(*claim.key))
 
 
 def _begin(claim: Claim, bench: Bench, before: float) -> RunningJob:
@@ -84,40 +125,80 @@ async def _execute(job: RunningJob, bench: Bench, message: Message) -> Ending:
     """Run it and write its end. Raises Ignore when the end was not ours to write."""
     try:
         ending = await job.execution.run()
+        job.ending = True
+        ending, moved = await _write_end(ending, bench.writer)
     except asyncio.CancelledError:
         await _end_cancelled(job, bench, message)
         raise
-    job.ending = True
-    moved = await bench.writer.write(_VERB_OF[type(ending)], ending)
+    except Unavailable:  # the worker stops without a database: the lease runs out, others go on
+        raise Retry("the end could not be written") from None
     if moved is None:  # a cancel was asked in the meantime, or the lease was lost
-        await bench.writer.write("stop", job.execution.stopped())
+        await _stop(job, bench.writer)
         raise Ignore
     return ending
 
 
+async def _write_end(ending: Ending, writer: Writer) -> tuple[Ending, object]:
+    """The end that was written, and what came of it. What cannot be stored ends as a failure: kept,
+    it would be called and paid for again until it counts as poison.
+    """
+    try:
+        return ending, await _surely(writer, _VERB_OF[type(ending)], ending)
+    except Unavailable:
+        raise
+    except Exception as error:
+        failure = Failed(
+            output_id=ending.output_id,
+            fence=ending.fence,
+            report=ending.report,
+            error_code="internal",
+            error_message=f"The answer could not be stored: {type(error).__name__}",
+        )
+        return failure, await _surely(writer, "fail", failure)
+
+
+async def _surely(writer: Writer, verb: str, item: Item) -> Any:
+    """`writer.write`, heard to its end although the task is told to end meanwhile (once)."""
+    written = asyncio.wrap_future(writer.submit(verb, item))
+    try:
+        return await asyncio.shield(written)
+    except asyncio.CancelledError:
+        _uncancel()
+        return await asyncio.shield(written)
+
+
 async def _end_cancelled(job: RunningJob, bench: Bench, message: Message) -> None:
     """The coroutine was cancelled: by its owner, by a lost lease, or by the worker's end."""
-    claim = job.execution.claim
+    claim, held = job.execution.claim, job.held
     if job.why is Why.LOST:
         log.warning("job lost", output_id=claim.output_id, job_id=claim.job_id)
         raise Ignore
     revoked = message.cancelled_as is End.TERMINATED
     if job.why is Why.CANCEL or revoked:
         job.ending = True
-        _uncancel(job)
+        _uncancel()
         if revoked:
             await bench.writer.write("cancel", Delivery(claim.output_id, claim.job_id))
-        await bench.writer.write("stop", job.execution.stopped())
-        log_events.cancelled(claim)
+        await _stop(job, bench.writer)
         raise Ignore
-    if not job.execution.call_started:
-        bench.writer.submit("release", Release(*job.held.key))
+    if held and not job.execution.call_started:
+        bench.writer.submit("release", Release(*held.key))
 
 
-def _uncancel(job: RunningJob) -> None:
-    """Our own cancel was heard; awaiting goes on for writing the end."""
-    while job.task.cancelling():
-        job.task.uncancel()
+async def _stop(job: RunningJob, writer: Writer) -> None:
+    """End it as cancelled, if that was asked; else it is somebody else's by now."""
+    claim = job.execution.claim
+    if await _surely(writer, "stop", job.execution.stopped()) is not None:
+        log_events.cancelled(claim)
+    else:
+        log.warning("job lost", output_id=claim.output_id, job_id=claim.job_id)
+
+
+def _uncancel() -> None:
+    """The wish to end was heard; awaiting goes on for writing the end."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 def _say(claim: Claim, ending: Ending) -> str:
@@ -147,7 +228,20 @@ class _Ledger:
             lease_seconds=self._bench.lease_seconds,
             **facts,
         )
-        new_fence = await self._bench.writer.write("again", item)
+        new_fence = await self._heard(self._bench.writer.submit("again", item))
         if new_fence is None:
             raise CallCancelled("The row moved on while a further call was prepared")
         return int(new_fence)
+
+    async def _heard(self, asked: Future[Any]) -> Any:
+        """The answer, even when the task is told to end meanwhile: without the new fence its end
+        could not be written. It is told again at once, at its next step.
+        """
+        written = asyncio.wrap_future(asked)
+        try:
+            return await asyncio.shield(written)
+        except asyncio.CancelledError:
+            answer = await asyncio.shield(written)
+            if task := asyncio.current_task():
+                task.cancel()
+            return answer

@@ -30,7 +30,7 @@ _WORKER_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "max_connections": 50,
-    "queue_order_strategy": "priority",
+    "queue_order_strategy": "workers.pool.queue_order:ReservedSlotOrder",
 }
 
 
@@ -63,12 +63,12 @@ def _furnish(app: Celery, settings: Settings) -> None:
     services = JobServices(runtime, concurrency=lambda: settings.worker_concurrency)
 
     @app.task(name=TASK_NAME, bind=True, claims_first=True)  # type: ignore[untyped-decorator]
-    async def run(_task: Any, output_id: int, **_names: Any) -> str:
+    async def run(_task: Any, output_id: object = None, *_more: Any, **_names: Any) -> str:
         return await carry_out(output_id, services.bench, current_delivery())
 
     @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def learn_name(sender: str, **_: Any) -> None:
-        services.worker = sender
+        services.worker = runtime.wake.sender = sender
 
     equip(app, grace_seconds=settings.shutdown_grace_seconds, services=lambda: [services])
     app.steps["worker"].add(dispatcher_step(runtime))

@@ -12,8 +12,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import wait
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -33,6 +35,20 @@ log = structlog.get_logger(__name__)
 _W = table_of(WorkerHeartbeat)
 FORGET_SECONDS = 3600
 """Rows of workers that stopped reporting are removed after this long."""
+
+
+_ARRIVAL_SECONDS = 0.3
+"""How long a claim takes from its commit to the list of running jobs, at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A renewal under way, and when it was asked for."""
+
+    job: RunningJob
+    held: Held
+    sent: float
+    answer: Future[Renewal | None]
 
 
 class Heartbeat:
@@ -56,6 +72,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._draining = False
         self._thread = threading.Thread(target=self._run, name="llm-jobs-heartbeat", daemon=True)
+        self._every = runtime.settings.heartbeat_seconds
         lease = runtime.settings.lease_seconds
         self.trust_seconds = lease - min(5.0, lease / 4)
 
@@ -80,8 +97,7 @@ class Heartbeat:
             log.warning("worker row not removed: the database is away")
 
     def _run(self) -> None:
-        every = self._runtime.settings.heartbeat_seconds
-        while not self._stop.wait(every):
+        while not self._stop.wait(self._every):
             try:
                 self.beat()
                 self._report()
@@ -92,23 +108,55 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Renew every lease; end the calls whose lease is gone or whose cancel was asked."""
-        sent = time.monotonic()
-        asked = [(job, job.held) for job in self._jobs.all()]
-        renewals = [self._writer.submit("renew", held) for _, held in asked]
-        wait(renewals, timeout=self._runtime.settings.heartbeat_seconds)
-        for (job, held), renewal in zip(asked, renewals, strict=True):
-            if renewal.done() and renewal.exception() is None:
-                self._heard(job, held, renewal.result(), sent)
-            if time.monotonic() > job.trusted_until:
-                log.warning("lease not renewed in time", output_id=held.output_id)
+        asked = self._ask(self._jobs.all())
+        wait([question.answer for question in asked], timeout=self._every)
+        for question in asked:
+            if question.answer.done():
+                self._heard(question)
+        for job in self._jobs.all():
+            if time.monotonic() > job.trusted_until and not job.ending:
+                log.warning("lease not renewed in time", output_id=job.output_id)
                 self._end(job, Why.LOST)
 
-    def _heard(self, job: RunningJob, held: Held, renewal: Renewal | None, sent: float) -> None:
+    def hear_cancels(self, output_ids: Collection[int]) -> None:
+        """Somebody says that these rows were cancelled: the rows are asked, by renewing them.
+
+        From any thread; returns at once. A claim or a further call just committed may not be known
+        here for a moment more, so rows that are not found are looked for once again.
+        """
+        missing = set(output_ids) - self._ask_and_heed(output_ids)
+        if missing and self._loop is not None:
+            look_again = partial(self._ask_and_heed, missing)
+            self._loop.call_soon_threadsafe(self._loop.call_later, _ARRIVAL_SECONDS, look_again)
+
+    def _ask_and_heed(self, output_ids: Collection[int]) -> set[int]:
+        """Returns which of them could be asked."""
+        asked = self._ask(self._jobs.among(output_ids))
+        for question in asked:
+            question.answer.add_done_callback(partial(self._heed, question))
+        return {question.held.output_id for question in asked}
+
+    def _heed(self, question: _Question, _answer: Future[Renewal | None]) -> None:
+        self._heard(question)
+
+    def _ask(self, jobs: Collection[RunningJob]) -> list[_Question]:
+        held = [(job, job.held) for job in jobs]
+        return [self._question(job, claim) for job, claim in held if claim is not None]
+
+    def _question(self, job: RunningJob, held: Held) -> _Question:
+        sent = time.monotonic()
+        return _Question(job, held, sent, self._writer.submit("renew", held))
+
+    def _heard(self, question: _Question) -> None:
+        job, held = question.job, question.held
+        if question.answer.exception() is not None:
+            return
+        renewal = question.answer.result()
         if renewal is None:
-            if job.held == held:  # else its fence rose meanwhile, and this renewal was for the old
+            if job.held == held:  # else its fence rises just now, and this was about the old one
                 self._end(job, Why.LOST)
             return
-        job.trusted_until = sent + self.trust_seconds
+        job.trusted_until = question.sent + self.trust_seconds
         if renewal.cancel_requested:
             self._end(job, Why.CANCEL)
 

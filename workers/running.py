@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,8 +33,17 @@ class RunningJob:
     """Its ending is being written: it is too late to tell it anything."""
 
     @property
-    def held(self) -> Held:
-        return Held(self.execution.claim.output_id, self.execution.fence)
+    def output_id(self) -> int:
+        return self.execution.claim.output_id
+
+    @property
+    def held(self) -> Held | None:
+        """What to renew; None while the row goes from one fence to the next (`again`): whether an
+        answer about the old fence is bad news cannot be told then.
+        """
+        if self.execution.going_on:
+            return None
+        return Held(self.output_id, self.execution.fence)
 
     def end(self, why: Why) -> None:
         """Close its call. On the event loop; a second time changes nothing."""
@@ -44,30 +53,26 @@ class RunningJob:
 
 
 class RunningJobs:
-    """By output id. Changed on the event loop only; read from the heartbeat's thread."""
+    """By claim, for one row may stand here twice: under a lease that was lost, and under the one
+    this worker took after it. Changed on the event loop only; read in any thread.
+    """
 
     def __init__(self) -> None:
-        self._jobs: dict[int, RunningJob] = {}
+        self._jobs: dict[tuple[int, int], RunningJob] = {}
 
     def add(self, job: RunningJob) -> None:
-        self._jobs[job.execution.claim.output_id] = job
+        self._jobs[job.execution.claim.key] = job
 
     def remove(self, job: RunningJob) -> None:
-        self._jobs.pop(job.execution.claim.output_id, None)
-
-    def get(self, output_id: int) -> RunningJob | None:
-        return self._jobs.get(output_id)
+        self._jobs.pop(job.execution.claim.key, None)
 
     def all(self) -> list[RunningJob]:
         """A copy, safe to walk in another thread."""
         return list(self._jobs.copy().values())
 
-    def end(self, output_ids: Iterable[int], why: Why) -> None:
-        """Tell those of the named jobs that run here to end. On the event loop."""
-        for output_id in output_ids:
-            job = self._jobs.get(output_id)
-            if job is not None:
-                job.end(why)
+    def among(self, output_ids: Collection[int]) -> list[RunningJob]:
+        """Those of the named rows that are held here."""
+        return [job for job in self.all() if job.output_id in output_ids]
 
     def __len__(self) -> int:
         return len(self._jobs)

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from app.context.source import DatabaseSource
-from app.prices import PriceBook
 
 from app import retry
+from app.context.source import DatabaseSource
 from app.executor import Kit
-from app.providers.registry import Providers
+from app.prices import PriceBook
+from app.routes import Routes
 from app.runtime import Runtime
 from workers.carry_out import Bench
 from workers.heartbeat import Heartbeat
-from workers.running import RunningJobs, Why
+from workers.running import RunningJobs
 from workers.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -50,25 +50,27 @@ class JobServices:
         """Writer first, then what writes through it."""
         runtime, settings = self._runtime, self._runtime.settings
         self._jobs = RunningJobs()
-        self._providers = Providers(settings)
+        self._routes = Routes(settings)
         self._writer = Writer(runtime, worker=self.worker)
         self._heartbeat = Heartbeat(
             runtime, self._writer, self._jobs, worker=self.worker, concurrency=self._concurrency
         )
         self._loop = loop
+        prices = PriceBook(runtime.database)
+        prices.load()  # else the loop would wait for the database at the first answer
         self._writer.start()
         self._heartbeat.start(loop)
-        runtime.events.serve_worker(on_cancel=self._on_cancel)
+        runtime.events.serve_worker(on_cancel=self._heartbeat.hear_cancels)
         self._bench = Bench(
             kit=Kit(
                 settings=settings,
-                providers=self._providers,
+                routes=self._routes,
                 events=runtime.events,
                 source=DatabaseSource(runtime.database, settings),
                 retry_policy=retry.RetryPolicy(
                     settings.retry_base_seconds, settings.retry_max_seconds
                 ),
-                price=PriceBook(runtime.database).price_call,
+                price=prices.price_call,
             ),
             writer=self._writer,
             jobs=self._jobs,
@@ -86,10 +88,7 @@ class JobServices:
     def stop(self) -> None:
         """No job runs any more."""
         with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._providers.close(), self._loop).result(0.5)
+            asyncio.run_coroutine_threadsafe(self._routes.close(), self._loop).result(0.5)
         self._heartbeat.close()
         self._writer.close(timeout_seconds=1.0)
         self._runtime.close()
-
-    def _on_cancel(self, output_ids: list[int]) -> None:
-        self._loop.call_soon_threadsafe(self._jobs.end, output_ids, Why.CANCEL)

@@ -3,7 +3,8 @@
 Claims, renewals and endings of all running jobs go through one thread and one connection, as lists.
 There is no artificial delay: a quiet worker commits single rows, a busy one commits many at once
 (measured: 0.06 ms a row in batches against 0.9 ms alone). What cannot be written because the
-database is away is kept and written when it is back; meanwhile nothing new is claimed.
+database is away is kept and written when it is back; meanwhile claims are refused, so that no more
+is kept than the calls that were in flight.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from typing import Any, Protocol
 
 import structlog
 import tenacity
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app import lifecycle
 from app.errors import Unavailable
-from app.lifecycle import Ended
+from app.executor import place_of
+from app.lifecycle import Claim, Ended
 from app.runtime import Runtime
 from models import Status
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-MOST_KEPT = 5_000
-"""Endings kept in memory while the database is away; past this, claims are refused at once."""
 
 Verb = Callable[[Session, Sequence[Any]], Mapping[Any, Any]]
 
 
 class Item(Protocol):
-    """What a verb takes: anything with the key that the verb's answer uses."""
+    """What a verb takes: anything that names its row, with the key the verb's answer uses."""
 
     @property
     def key(self) -> Any: ...
+    @property
+    def output_id(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Writer:
             try:
                 self._write_out(batch)
             except Exception as error:
-                log.exception("batch not written", orders=len(batch))
+                log.error("batch not written", orders=len(batch), **_about(error))
                 for order in batch:
                     _fail(order, error)
 
@@ -133,26 +134,33 @@ class Writer:
             self._gathered = [order for order in self._gathered if id(order) not in taken]
         return batch
 
-    def _write_out(self, batch: list[Order]) -> None:
+    def _write_out(self, batch: Sequence[Order]) -> None:
         """Commit a batch, however long the database is away; then answer and tell."""
         try:
-            answers = self._until_the_database_is_there(batch)
-        except DBAPIError as error:
-            if len(batch) == 1:
-                log.error(
-                    "row refused", verb=batch[0].verb, key=batch[0].item.key, error=str(error)
-                )
-                _fail(batch[0], error)
-                return
-            for order in batch:  # one bad row must not take the others with it
-                self._write_out([order])
+            batch, answers = self._until_the_database_is_there(batch)
+        except Unavailable:
+            raise
+        except Exception as error:  # of the data, or a fault of ours
+            self._write_one_by_one(batch, error)
             return
-        self._tell(answers)
         for order, answer in zip(batch, answers, strict=True):
             if not order.future.done():
                 order.future.set_result(answer)
+        self._tell(answers)
 
-    def _until_the_database_is_there(self, batch: list[Order]) -> list[Any]:
+    def _write_one_by_one(self, batch: Sequence[Order], error: Exception) -> None:
+        """One bad row must not take the others with it."""
+        if len(batch) > 1:
+            for order in batch:
+                self._write_out([order])
+            return
+        for order in batch:
+            log.error("row refused", verb=order.verb, key=order.item.key, **_about(error))
+            _fail(order, error)
+
+    def _until_the_database_is_there(
+        self, batch: Sequence[Order]
+    ) -> tuple[Sequence[Order], list[Any]]:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
@@ -160,14 +168,20 @@ class Writer:
             stop=lambda state: self._closing and state.attempt_number >= 5,
             reraise=True,
         ):
+            if self._away:
+                batch = _refuse_claims(batch)
             with attempt:
                 answers = self._commit(batch)
         self._note_away(False)
-        return answers
+        return batch, answers
 
-    def _commit(self, batch: list[Order]) -> list[Any]:
+    def _commit(self, batch: Sequence[Order]) -> list[Any]:
+        if not batch:  # claims only, all refused: is the database back?
+            self._runtime.database.ping()
         found: dict[tuple[str, Any], Any] = {}
         with self._runtime.database.write() as session:
+            if len({order.verb for order in batch}) > 1:
+                lifecycle.lock(session, {order.item.output_id for order in batch})
             for name, verb in self._verbs.items():
                 items = [order.item for order in batch if order.verb == name]
                 if items:
@@ -180,17 +194,11 @@ class Writer:
             log.warning("database away" if away else "database back", orders=self.behind)
         self._away = away
         if away:
-            self._refuse_claims()
-
-    def _refuse_claims(self) -> None:
-        with self._condition:
-            claims = [order for order in self._gathered if order.verb == "claim"]
-            self._gathered = [order for order in self._gathered if order.verb != "claim"]
-        for order in claims:
-            order.future.set_result(None)
+            with self._condition:
+                self._gathered = _refuse_claims(self._gathered)
 
     def _tell(self, answers: Sequence[Any]) -> None:
-        moved = [answer for answer in answers if isinstance(answer, Ended)]
+        moved = [_news(answer) for answer in answers if isinstance(answer, (Claim, Ended))]
         self._runtime.events.announce(moved)
         self._runtime.wake.tell([row for row in moved if row.status == Status.CANCELLED])
 
@@ -198,6 +206,26 @@ class Writer:
 def _without_twins(orders: Sequence[Order]) -> list[Order]:
     """One order of a key and verb per batch: its twin (a doubled message) comes with the next."""
     return list({(order.verb, order.item.key): order for order in reversed(orders)}.values())[::-1]
+
+
+def _refuse_claims(orders: Sequence[Order]) -> list[Order]:
+    """The orders but for the claims, which are answered: those rows keep, they are woken again."""
+    for order in orders:
+        if order.verb == "claim" and not order.future.done():
+            order.future.set_result(None)
+    return [order for order in orders if order.verb != "claim"]
+
+
+def _news(moved: Claim | Ended) -> Ended:
+    if isinstance(moved, Ended):
+        return moved
+    return Ended(moved.output_id, moved.job_id, Status.PROCESSING)
+
+
+def _about(error: Exception) -> dict[str, str]:
+    """An error without its words, which may quote what was to be written."""
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return {"error": kind, "where": place_of(error)}
 
 
 def _fail(order: Order, error: BaseException) -> None:

@@ -31,6 +31,10 @@ LOOK_ANYWAY_SECONDS = 5.0
 """… and while they can: news may be lost."""
 
 
+LISTEN_SECONDS = 10.0
+"""How often a follower says that it listens: the worker may be a new one, or Redis was away."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
     """One event of a job. `id` orders it in the job's stream; empty for news that is not kept."""
@@ -163,7 +167,7 @@ class Events:
                 event = inbox.get(timeout=keepalive_seconds)
             except queue.Empty:
                 event = StreamEvent("", "keepalive", {})
-            if time.monotonic() - listening_since > 60:
+            if time.monotonic() - listening_since > LISTEN_SECONDS:
                 self.listen(job_id)
                 listening_since = time.monotonic()
             if event.id and not _later(event.id, last):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -15,6 +15,11 @@ import structlog
 from app.streaming.wire import APPEND, KEEP_SECONDS, LIVE, STREAM_LENGTH, connect, stream_of
 
 log = structlog.get_logger(__name__)
+
+BATCH = 200
+CLOSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.2
+"""While Redis is away, what waits is dropped at this pace and not spun over."""
 
 Message = tuple[str, str] | tuple[str, str, str, str]
 """(channel, payload), or (LIVE, job id, event, data) for an event that is also kept."""
@@ -29,6 +34,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._append: Any = self._redis.register_script(APPEND)
+        self._closing = threading.Event()
         self.dropped = 0
 
     def publish(self, channel: str, payload: Any) -> None:
@@ -40,10 +46,12 @@ class Publisher:
         self._hand_over((LIVE, job_id, event, json.dumps(data, ensure_ascii=False)))
 
     def close(self) -> None:
-        """Send what waits (bounded), then stop."""
+        """Send what waits, as far as Redis takes it within a second, then stop."""
+        self._closing.set()
         if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join(timeout=3)
+            with suppress(queue.Full):  # then it has enough to do, and looks by itself
+                self._waiting.put_nowait(None)
+            self._thread.join(timeout=CLOSE_SECONDS)
         self._redis.close()
 
     def _hand_over(self, message: Message) -> None:
@@ -63,30 +71,23 @@ class Publisher:
                     self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            batch, last = self._gather()
+        while not (self._closing.is_set() and self._waiting.empty()):
+            batch = self._gather()
             try:
                 self._send(batch)
             except redis.RedisError as error:
                 self.dropped += len(batch)
                 log.warning("live events not sent", error=type(error).__name__, events=len(batch))
-                time.sleep(0.2)  # Redis is away: what waits is dropped at this pace, not spun over
-            if last:
-                return
+                if self._closing.wait(PAUSE_SECONDS):
+                    return
 
-    def _gather(self) -> tuple[list[Message], bool]:
-        first = self._waiting.get()
-        batch: list[Message] = []
-        message = first
-        while message is not None:
-            batch.append(message)
-            if len(batch) >= 200:
-                return batch, False
-            try:
-                message = self._waiting.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
+    def _gather(self) -> list[Message]:
+        """All that waits, at least one, at most `BATCH`."""
+        batch = [self._waiting.get()]
+        with suppress(queue.Empty):
+            while len(batch) < BATCH:
+                batch.append(self._waiting.get_nowait())
+        return [message for message in batch if message is not None]
 
     def _send(self, batch: Sequence[Message]) -> None:
         if not batch:
