@@ -14,10 +14,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+
+log = structlog.get_logger(__name__)
 
 JSON = "application/json"
 JSON_API = "application/vnd.api+json"
@@ -93,15 +96,24 @@ class Refused:
 def _read(request: Request, max_bytes: int) -> bytes:
     if _declares_body(request):
         _require_json(request)
-    request.max_content_length = max_bytes
+    # One byte more than allowed: at its limit, Werkzeug cuts a chunked body without a word.
+    request.max_content_length = max_bytes + 1
     try:
-        return request.get_data(cache=False)
+        raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise PayloadTooLarge(
-            f"The body is larger than {max_bytes:,} bytes", max_bytes=max_bytes
-        ) from None
-    except OSError:  # a chunk that is none, or a client that went away
+        raise _too_large(max_bytes) from None
+    except Exception as error:  # whatever the server raises for broken chunks or a lost client
+        log.info("request body not read", error=type(error).__name__)
         raise InvalidRequest("The body could not be read", pointer="") from None
+    if len(raw) > max_bytes:
+        raise _too_large(max_bytes)
+    if request.content_length is not None and len(raw) < request.content_length:
+        raise InvalidRequest("The body is shorter than its Content-Length", pointer="")
+    return raw
+
+
+def _too_large(max_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {max_bytes:,} bytes", max_bytes=max_bytes)
 
 
 def _declares_body(request: Request) -> bool:

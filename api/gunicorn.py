@@ -7,7 +7,9 @@ processes set WEB_CONCURRENCY, which gunicorn reads itself.
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -53,3 +55,17 @@ control_socket_disable = True  # it would be made in the home directory, which m
 def post_fork(server: Any, worker: Any) -> None:
     """A killed master takes its workers along, so that the port is free for the next start."""
     die_with_parent(parent=server.pid)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Held requests end when a stop is asked for; else they would keep it waiting all its grace."""
+    from api.holding import let_go
+
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def let_go_and_stop(sign: int, frame: FrameType | None) -> None:
+        let_go(worker.wsgi)
+        if callable(stop):
+            stop(sign, frame)
+
+    signal.signal(signal.SIGTERM, let_go_and_stop)

@@ -23,6 +23,8 @@ Row = Mapping[str, Any]
 
 STREAMS_PER_USER = 3
 RETRY_SECONDS = 5
+LOOK_SECONDS = 2.0
+"""How soon a waiting request notices that its process is stopping."""
 
 
 class Places:
@@ -61,6 +63,14 @@ class Held:
         most = max(1, threads * 3 // 8)
         self.streams = Places(most, per_user=STREAMS_PER_USER)
         self.waits = Places(most, per_user=most)
+        self.stopping = threading.Event()
+
+
+def let_go(application: object) -> None:
+    """End what is held: the process was told to stop. May be called in a signal handler."""
+    found: Held | None = getattr(application, "extensions", {}).get("llm_jobs_held")
+    if found is not None:  # another WSGI application holds nothing of ours
+        found.stopping.set()
 
 
 def held() -> Held:
@@ -111,12 +121,12 @@ def row_when_ended(
     row = read_row()
     if not seconds or row["status"] in ENDED:
         return row
-    deadline = time.monotonic() + seconds
+    deadline, stopping = time.monotonic() + seconds, held().stopping
     with wait_place(user) as waiting:
-        while waiting and row["status"] not in ENDED:
+        while waiting and row["status"] not in ENDED and not stopping.is_set():
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            runtime.events.wait_ended([row["job_id"]], left)
+            runtime.events.wait_ended([row["job_id"]], min(left, LOOK_SECONDS))
             row = read_row()
     return row

@@ -8,6 +8,7 @@ after it. The row is read again whenever news say that it moved, so lost news lo
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 KEEPALIVE = b": keepalive\n\n"
 KEEPALIVE_SECONDS = 15.0
+TICK_SECONDS = 1.0
+"""How soon a quiet stream notices that its process is stopping."""
+
 START = "0-0"
 END = "end"
 
@@ -43,18 +47,30 @@ def resumes_after(last_event_id: str | None) -> str:
 
 
 def events_of(
-    runtime: Runtime, row: Row, read_row: Callable[[], Row], *, after: str
+    runtime: Runtime,
+    row: Row,
+    read_row: Callable[[], Row],
+    *,
+    after: str,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes]:
     """The event stream of a job whose row was just read. Ends with the job, or when it is gone.
 
-    `read_row` reads it again; it raises one of our errors when that cannot be.
+    `read_row` reads it again; it raises one of our errors when that cannot be. When this process is
+    `stopping` the stream ends too: its reader comes back to another.
     """
     yield encode("snapshot", row, id=after)
     if row["status"] in ENDED:
         yield encode("final", row, id=END)
         return
-    seen, status = after, row["status"]
-    for news in runtime.events.follow(row["job_id"], after, keepalive_seconds=KEEPALIVE_SECONDS):
+    seen, status, spoken = after, row["status"], time.monotonic()
+    for news in runtime.events.follow(row["job_id"], after, keepalive_seconds=TICK_SECONDS):
+        if stopping():
+            return
+        quiet = time.monotonic() - spoken >= KEEPALIVE_SECONDS
+        if news.event == "keepalive" and not quiet:
+            continue
+        spoken = time.monotonic()
         if news.event in _HINTS or status == Status.PENDING:
             fresh = _read(read_row)
             if fresh is None:
@@ -76,8 +92,10 @@ _HINTS = ("status", "keepalive")
 """News that only say: look at the row."""
 
 
-def stream_response(body: Iterator[bytes], *, on_close: Callable[[], None]) -> Response:
-    """The stream as a response that no proxy holds back."""
+def stream_response(
+    body: Iterator[bytes], *, on_close: Callable[[], None] = lambda: None
+) -> Response:
+    """The stream as a response that no proxy holds back; `on_close` is called at its end."""
     response = Response(body, content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"

@@ -107,14 +107,15 @@ def create_job(call: Call[JobBody, WaitQuery]) -> Reply:
     body=BulkBody,
     body_limits=BULK,
     answers={201: Answer(description="All are accepted, in this order.", model=BulkAccepted)},
-    errors=SUBMIT_ERRORS,
+    errors={402: SUBMIT_ERRORS[402]},
     unavailable_sentence="Failed to queue job",
     examples={"two": {"jobs": [SEED_BODY, {**SEED_BODY, "queue": "low"}]}},
 )
 def create_jobs(call: Call[BulkBody, Empty]) -> Reply:
     """Submit up to 1,000 jobs; all are accepted or none.
 
-    A refusal names each job that is wrong, as `/jobs/<number>/…`.
+    Whatever is wrong with one of them, the refusal is 400 and names each culprit, as
+    `/jobs/<number>/…`.
     """
     requests = [job_request(body) for body in checked_jobs(call.body.jobs)]
     accepted = jobs.submit_many(call.runtime, call.caller, requests)

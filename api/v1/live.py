@@ -46,7 +46,9 @@ def stream_job(call: Call[Empty, StreamQuery], job_id: str) -> Response:
     last_id = request.headers.get("Last-Event-ID") or call.query.last_event_id
     if last_id == sse.END and row["status"] in ENDED:
         return without_content(204)
-    give_back = holding.take_stream(call.caller.user_id)
+    if request.method == "HEAD":
+        return sse.stream_response(iter(()))
+    give_back, stopping = holding.take_stream(call.caller.user_id), holding.held().stopping
 
     def events() -> Iterator[bytes]:
         yield from sse.events_of(
@@ -54,6 +56,7 @@ def stream_job(call: Call[Empty, StreamQuery], job_id: str) -> Response:
             row,
             lambda: shown_row(call, job_id=job_id),
             after=sse.resumes_after(last_id),
+            stopping=stopping.is_set,
         )
 
     return sse.stream_response(events(), on_close=give_back)

@@ -84,6 +84,7 @@ NOBODYS = {"updateUser", "pauseQueue", "resumeQueue", "pauseModel", "resumeModel
 BODIES: dict[str, Any] = {
     "createKey": {},
     "createAgent": {"name": "brief"},
+    "createUser": {"email": "dora@example.org"},
     "updateUser": {"name": "Charlie"},
 }
 """What to send where the document's example would not do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -170,3 +171,17 @@ def test_a_huge_name_is_not_echoed_whole(shared: House) -> None:
     answer = shared.post(JOBS, as_=shared.alice, json={**SEED, "x" * 100_000: 1})
     assert answer.status_code == 400
     assert len(answer.data) < 5_000
+
+
+@pytest.mark.parametrize(("size", "status"), [(1_048_576, 200), (1_048_577, 413), (2_000_000, 413)])
+def test_a_body_of_unknown_length_is_counted_not_cut(shared: House, size: int, status: int) -> None:
+    sent = (json.dumps(SEED) + " " * size)[:size].encode()
+    answer = shared.post(
+        f"{JOBS}/preview",
+        as_=shared.alice,
+        input_stream=io.BytesIO(sent),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == status

@@ -1,0 +1,275 @@
+"""Every status the document promises can be reached: one scenario each, or a reason why not.
+
+A new status without a line here fails the first test; a line whose status does not come fails too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from api import openapi
+from api.app import endpoints
+from app import accounts
+from app.errors import Unavailable
+from app.limits import Allowance
+from models import LLMOutput
+from tests.api.house import JOBS, OUTPUTS, SEED, House, empty, move_in
+from tests.api.test_access import Things, body_for, path_for
+from tests.api.test_operations import work
+
+ECHO = {"model": "simulator/echo"}
+EVERY = {endpoint.name: endpoint for endpoint in endpoints()}
+PROMISED = {
+    (endpoint.name, status)
+    for endpoint in endpoints()
+    for status in (*endpoint.answers, *openapi.refusals(endpoint))
+}
+UNKNOWN = Things("0d9f6a52-7c1e-4d2b-9a57-3f6f0c2f1b11", 10**6, 10**6, 10**6)
+
+
+def call(house: House, name: str, path: str = "", **kw: Any) -> Any:
+    """An ordinary request of ada's; `kw` says what is not ordinary about it."""
+    endpoint = EVERY[name]
+    sent = {"as_": house.ada, **body_for(endpoint), **kw}
+    response = house.call(endpoint.method, path or path_for(endpoint, UNKNOWN), **sent)
+    response.close()
+    return response
+
+
+# What every operation of a kind can end with
+
+
+def refuse_query(house: House, name: str) -> Any:
+    return call(house, name, query_string={"no_such_parameter": "1"})
+
+
+def no_key(house: House, name: str) -> Any:
+    return call(house, name, as_=None)
+
+
+def wrong_scope(house: House, name: str) -> Any:
+    return call(house, name, as_=house.key_for(house.ada, ["chat:read"]))
+
+
+def unknown_id(house: House, name: str) -> Any:
+    path = path_for(EVERY[name], UNKNOWN).replace("/users/3", "/users/999")
+    path = path.replace("/low/", "/none/").replace("gpt-4", "m" * 300)
+    return call(house, name, path)
+
+
+def too_large(house: House, name: str) -> Any:
+    size = EVERY[name].body_limits.max_bytes
+    return call(house, name, data=b"{" + b" " * size, content_type="application/json")
+
+
+def wrong_type(house: House, name: str) -> Any:
+    return call(house, name, data=b"{}", content_type="text/plain")
+
+
+def rate_spent(house: House, name: str) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        spent = Allowance(False, 1, 0, 60, 60)
+        patch.setattr("app.limits.RateLimiter.check", lambda *_, **__: spent)
+        return call(house, name)
+
+
+def database_away(house: House, name: str) -> Any:
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("The database is not available")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.db.Database.read", away)
+        return call(house, name)
+
+
+OF_ALL: dict[int, Callable[[House, str], Any]] = {
+    400: refuse_query,
+    401: no_key,
+    403: wrong_scope,
+    404: unknown_id,
+    413: too_large,
+    415: wrong_type,
+    429: rate_spent,
+    503: database_away,
+}
+
+
+# What only one can
+
+
+def done(name: str, **kw: Any) -> Callable[[House], Any]:
+    return lambda house: call(house, name, **kw)
+
+
+def on_job(name: str, *, ended: bool = False, **kw: Any) -> Callable[[House], Any]:
+    """The operation on a job of ada's."""
+
+    def act(house: House) -> Any:
+        job = house.ended(house.ada, **ECHO) if ended else house.submit(house.ada, **ECHO)
+        return call(house, name, path_for(EVERY[name], things_of(job)), **kw)
+
+    return act
+
+
+def on_agent(name: str) -> Callable[[House], Any]:
+    def act(house: House) -> Any:
+        made = house.post("/api/v1/agents", as_=house.ada, json={"name": "x"}).get_json()
+        return call(house, name, f"/api/v1/agents/{made['id']}")
+
+    return act
+
+
+def things_of(job: dict[str, Any]) -> Things:
+    return Things(job["job_id"], job["output_id"], 1, 1)
+
+
+def unchanged(name: str) -> Callable[[House], Any]:
+    def act(house: House) -> Any:
+        path = path_for(EVERY[name], things_of(house.ended(house.ada, **ECHO)))
+        etag = call(house, name, path).headers["ETag"]
+        return call(house, name, path, headers={"If-None-Match": etag})
+
+    return act
+
+
+def without_allowance(name: str) -> Callable[[House], Any]:
+    def act(house: House) -> Any:
+        job = house.ended(house.ada, **ECHO)
+        with house.database.write() as session:
+            ada = accounts.caller_of(accounts.find_user(session, "ada@example.org"))  # type: ignore[arg-type]
+            accounts.update_user(session, ada, house.ada.user_id, token_allowance=0)
+        return call(house, name, path_for(EVERY[name], things_of(job)))
+
+    return act
+
+
+def with_body(name: str, body: Any) -> Callable[[House], Any]:
+    return lambda house: call(house, name, data=None, content_type=None, json=body)
+
+
+def unparsable_regeneration(house: House) -> Any:
+    path = f"{OUTPUTS}/{house.ended(house.ada, **ECHO)['output_id']}/regenerate"
+    return house.post(path, as_=house.ada, json={"template": "{{x"})
+
+
+def erased_variables(house: House) -> Any:
+    """A strict parent whose template is of old: accepted then, refused when it is run again."""
+    job = house.ended(house.ada, strict=True, **ECHO)
+    with house.database.write() as session:
+        session.get_one(LLMOutput, job["output_id"]).context = {}
+    return house.post(f"{OUTPUTS}/{job['output_id']}/re_run", as_=house.ada)
+
+
+def taken_address(house: House) -> Any:
+    return house.post("/api/v1/users", as_=house.ada, json={"email": "bob@example.org"})
+
+
+def last_administrator(house: House) -> Any:
+    path = f"/api/v1/users/{house.ada.user_id}"
+    return house.call("PATCH", path, as_=house.ada, json={"active": False})
+
+
+def ready(house: House) -> Any:
+    work(house, "w1")
+    return house.get("/readyz")
+
+
+def over(house: House) -> Any:
+    job = house.ended(house.ada, **ECHO)
+    path = f"{JOBS}/{job['job_id']}/events"
+    return house.get(path, as_=house.ada, headers={"Last-Event-ID": "end"})
+
+
+def strangers_user(name: str) -> Callable[[House], Any]:
+    return with_body(name, {"name": "x", "user_id": 999})
+
+
+OWN: dict[tuple[str, int], Callable[[House], Any]] = {
+    ("createJob", 201): done("createJob"),
+    ("createJob", 402): without_allowance("createJob"),
+    ("createJob", 404): with_body("createJob", {**SEED, "agent_id": 999}),
+    ("createJob", 422): with_body("createJob", {**SEED, "template": "{{x"}),
+    ("createJobs", 201): done("createJobs"),
+    ("createJobs", 402): without_allowance("createJobs"),
+    ("previewJob", 200): done("previewJob"),
+    ("previewJob", 404): with_body("previewJob", {**SEED, "agent_id": 999}),
+    ("previewJob", 422): with_body("previewJob", {**SEED, "template": "{{x"}),
+    ("getJob", 200): on_job("getJob"),
+    ("getJob", 304): unchanged("getJob"),
+    ("explainJob", 200): on_job("explainJob"),
+    ("cancelJob", 200): on_job("cancelJob"),
+    ("cancelJob", 409): on_job("cancelJob", ended=True),
+    ("advanceJob", 200): on_job("advanceJob"),
+    ("advanceJob", 409): on_job("advanceJob", ended=True),
+    ("streamJob", 200): on_job("streamJob", ended=True),
+    ("streamJob", 204): over,
+    ("listOutputs", 200): done("listOutputs"),
+    ("getOutput", 200): on_job("getOutput"),
+    ("getOutput", 304): unchanged("getOutput"),
+    ("eraseOutput", 204): on_job("eraseOutput", ended=True),
+    ("eraseOutput", 409): on_job("eraseOutput"),
+    ("giveFeedback", 200): on_job("giveFeedback"),
+    ("reRunOutput", 201): on_job("reRunOutput", ended=True),
+    ("reRunOutput", 402): without_allowance("reRunOutput"),
+    ("reRunOutput", 409): on_job("reRunOutput"),
+    ("reRunOutput", 422): erased_variables,
+    ("regenerateOutput", 201): on_job("regenerateOutput", ended=True),
+    ("regenerateOutput", 402): without_allowance("regenerateOutput"),
+    ("regenerateOutput", 409): on_job("regenerateOutput"),
+    ("regenerateOutput", 422): unparsable_regeneration,
+    ("listAgents", 200): done("listAgents"),
+    ("createAgent", 201): done("createAgent"),
+    ("createAgent", 404): strangers_user("createAgent"),
+    ("getAgent", 200): on_agent("getAgent"),
+    ("updateAgent", 200): on_agent("updateAgent"),
+    ("getMe", 200): done("getMe"),
+    ("listUsers", 200): done("listUsers"),
+    ("createUser", 201): done("createUser"),
+    ("createUser", 409): taken_address,
+    ("updateUser", 200): done("updateUser"),
+    ("updateUser", 409): last_administrator,
+    ("listKeys", 200): done("listKeys"),
+    ("createKey", 201): done("createKey"),
+    ("createKey", 404): strangers_user("createKey"),
+    ("revokeKey", 200): done("revokeKey", path="/api/v1/keys/1"),
+    ("listModels", 200): done("listModels"),
+    ("listPrices", 200): done("listPrices"),
+    ("createPrice", 201): done("createPrice"),
+    ("listQueues", 200): done("listQueues"),
+    ("pauseQueue", 200): done("pauseQueue"),
+    ("resumeQueue", 200): done("resumeQueue"),
+    ("pauseModel", 200): done("pauseModel"),
+    ("resumeModel", 200): done("resumeModel"),
+    ("checkProcess", 200): done("checkProcess"),
+    ("checkReadiness", 200): ready,
+    ("checkReadiness", 503): done("checkReadiness"),
+}
+
+UNREACHED: dict[tuple[str, int], str] = {}
+"""(operation, status) → why no test can reach it."""
+
+
+def test_every_promised_status_has_a_scenario() -> None:
+    missing = {
+        (name, status)
+        for name, status in PROMISED
+        if (name, status) not in OWN and (name, status) not in UNREACHED and status not in OF_ALL
+    }
+    assert missing == set()
+    assert OWN.keys() | UNREACHED.keys() <= PROMISED
+
+
+@pytest.mark.parametrize(("name", "status"), sorted(PROMISED - UNREACHED.keys()))
+def test_a_promised_status_comes(
+    house_on_sqlite: House, redis_url: str, name: str, status: int
+) -> None:
+
+    house = house_on_sqlite
+    empty(house.database)
+    house.people = move_in(house.database)
+    special = OWN.get((name, status))
+    answer = special(house) if special else OF_ALL[status](house, name)
+    assert answer.status_code == status, answer.text
