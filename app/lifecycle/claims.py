@@ -25,7 +25,7 @@ from app.lifecycle.ledger import (
     usage_added,
     usage_of,
 )
-from app.lifecycle.order import lock_several
+from app.lifecycle.order import MOST_ID, lock
 from app.text import clean_text, deep_clean
 from models import Kind, LLMOutput, Outcome, Status
 from models.base import table_of
@@ -33,7 +33,6 @@ from models.batch import payload, recordset
 from models.types import BigId, now, seconds_until
 
 _T = table_of(LLMOutput)
-_MOST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def claim(
     named = [d for d in deliveries if _names_a_row(d)]
     if not named:
         return {}
-    lock_several(session, {d.output_id for d in named})
+    lock(session, {d.output_id for d in named})
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, ({"id": d.output_id, "job_id": clean_text(d.job_id)} for d in named))
     result = session.execute(
@@ -163,7 +162,7 @@ def renew(session: Session, held: Sequence[Held], *, lease_seconds: float) -> di
     """Extend the leases that are still this worker's. One that is missing was taken over."""
     if not held:
         return {}
-    lock_several(session, {h.output_id for h in held})
+    lock(session, {h.output_id for h in held})
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, ({"id": h.output_id, "fence": h.fence} for h in held))
     result = session.execute(_renew(dialect), {"rows": rows, "lease": lease_seconds})
@@ -181,7 +180,7 @@ def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
     if not items:
         return {}
     items = each_once(items)
-    lock_several(session, {item.output_id for item in items})
+    lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
     rows = [
         _held_row(item) | {"prompt": deep_clean(item.prompt), "lease": item.lease_seconds}
@@ -203,7 +202,7 @@ def release(session: Session, items: Sequence[Release]) -> dict[Key, Ended]:
     if not items:
         return {}
     items = each_once(items)
-    lock_several(session, {item.output_id for item in items})
+    lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, map(_held_row, items))
     moved = {(row.id, row.fence): row for row in session.execute(_release(dialect), {"rows": rows})}
@@ -214,7 +213,7 @@ def release(session: Session, items: Sequence[Release]) -> dict[Key, Ended]:
 
 def _names_a_row(delivery: Delivery) -> bool:
     """Could there be such a row? Anybody who can write to the broker can send any number."""
-    return 0 < delivery.output_id <= _MOST_ID
+    return 0 < delivery.output_id <= MOST_ID
 
 
 def _held_row(item: Again | Release) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.lifecycle import effects, guards
-from app.lifecycle.order import lock_several
+from app.lifecycle.order import lock
 from models import ControlKind, LLMOutput, QueueControl, Status
 from models.base import table_of
 from models.batch import payload, recordset
@@ -135,7 +135,7 @@ def pauses(session: Session) -> Sequence[QueueControl]:
 def _move(session: Session, statement: Any, output_ids: Sequence[int]) -> Sequence[Any]:
     if not output_ids:
         return []
-    lock_several(session, set(output_ids))
+    lock(session, set(output_ids))
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, ({"id": output_id} for output_id in output_ids))
     return session.execute(statement(dialect), {"rows": rows}).all()

@@ -24,7 +24,7 @@ from app.lifecycle.ledger import (
     usage_added,
     usage_of,
 )
-from app.lifecycle.order import lock_several
+from app.lifecycle.order import lock
 from app.text import deep_clean
 from models import ControlKind, LLMOutput, Outcome, Status
 from models.base import table_of
@@ -170,7 +170,7 @@ def _end(
     if not items:
         return {}
     items = each_once(items)
-    lock_several(session, {item.output_id for item in items})
+    lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
     rows = payload(dialect, (_ending_row(item, extra(item)) for item in items))
     result = session.execute(statement(dialect), {"rows": rows})

@@ -68,7 +68,7 @@ def is_due() -> ColumnElement[bool]:
 
 
 def before_deadline() -> ColumnElement[bool]:
-    """There is time left to answer; read after waiting for the row's lock."""
+    """There is time left to answer."""
     return _T.c.deadline > now()
 
 

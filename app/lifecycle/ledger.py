@@ -36,7 +36,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Insert, ReturningUpdate
 
 from app.db import before_commit
-from app.lifecycle.order import lock, lock_rows
+from app.lifecycle.order import lock_rows
 from app.text import deep_clean
 from models import Attempt, Kind, LLMOutput, Outcome, User
 from models.base import table_of
@@ -167,7 +167,7 @@ def close_attempts(
     """
     lost = [item for item in items if item.key not in won]
     if len(items) == 1 and lost:
-        lock(session, [lost[0].output_id])
+        lock_rows(session, _T, [lost[0].output_id])
     dialect = session.get_bind().dialect.name
     rows = [
         _report_row(item)

@@ -15,28 +15,26 @@ from sqlalchemy.orm import Session
 from models import LLMOutput
 from models.base import table_of
 
+MOST_ID = 2**63 - 1
+
 _T = table_of(LLMOutput)
 
 
 def lock(session: Session, output_ids: Collection[int]) -> None:
     """Lock these rows for writing, in the one order everybody keeps.
 
-    Each verb does it for its own rows when there are several; whoever calls several verbs in one
-    transaction locks all their rows first. New rows may still refer to a locked one.
+    Each verb does it for its own rows; whoever calls several verbs in one transaction locks all
+    their rows first. One row alone is locked by the statement that writes it. New rows may refer to
+    a locked one. Ids that cannot be are passed over: a message may name anything.
     """
-    lock_rows(session, _T, output_ids)
-
-
-def lock_several(session: Session, output_ids: Collection[int]) -> None:
-    """The same, but one row alone is locked by the statement that writes it."""
     if len(output_ids) > 1:
         lock_rows(session, _T, output_ids)
 
 
 def lock_rows(session: Session, table: Table, ids: Collection[int]) -> None:
-    """The same for any table with an `id`."""
+    """Lock rows of a table with an `id`, in the order of their ids, be it one row."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(_in_order(table), {"ids": list(ids)})
+        session.execute(_in_order(table), {"ids": [i for i in ids if 0 < i <= MOST_ID]})
 
 
 def _in_order(table: Table) -> Select[Any]:
