@@ -159,7 +159,7 @@ def _components(paths: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[st
 def _operation(endpoint: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
-        "summary": endpoint.summary,
+        "summary": endpoint.summary.replace("`", ""),  # shown as it is, not as markdown
         "description": endpoint.description,
         "tags": [endpoint.tag],
         "parameters": list(_parameters(endpoint, schemas)),

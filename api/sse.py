@@ -30,14 +30,18 @@ TICK_SECONDS = 1.0
 START = "0-0"
 END = "end"
 
+_LINE_ENDS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
+"""JSON escapes the others itself."""
+
 _STREAM_ID = re.compile(r"\d{1,15}-\d{1,10}", re.ASCII)
 
 Row = Mapping[str, Any]
 
 
 def encode(event: str, data: Mapping[str, Any], *, id: str) -> bytes:
-    """One event. JSON has no raw line breaks, so the data is always one line."""
-    return f"id: {id}\nevent: {event}\ndata: {as_json(data)}\n\n".encode()
+    """One event; its data is one line, also for readers that split at Unicode's line ends."""
+    line = as_json(data).translate(_LINE_ENDS)
+    return f"id: {id}\nevent: {event}\ndata: {line}\n\n".encode()
 
 
 def resumes_after(last_event_id: str | None) -> str:

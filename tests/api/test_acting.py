@@ -132,8 +132,9 @@ def test_a_repeated_re_run_with_one_key_makes_one_child(house: House) -> None:
 
 def test_a_pending_job_is_cancelled_at_once_and_only_once(house: House) -> None:
     job = house.submit(**ECHO)
-    path = f"{JOBS}/{job['job_id']}/cancel"
+    path, failures = f"{JOBS}/{job['job_id']}/cancel", house.runtime.wake.failures
     answer = house.post(path, as_=house.alice)
+    assert house.runtime.wake.failures == failures, "Flower is told, too"
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
     assert answer.get_json()["attempts"] == []
     assert house.post(path, as_=house.alice).status_code == 409

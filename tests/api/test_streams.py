@@ -255,3 +255,10 @@ def test_bytes_are_exact() -> None:
     assert sse.encode("delta", {"text": "a\nb"}, id="1-2") == (
         b'id: 1-2\nevent: delta\ndata: {"text":"a\\nb"}\n\n'
     )
+
+
+def test_an_events_data_is_one_line_whatever_counts_as_a_line_end() -> None:
+    ends = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+    raw = sse.encode("delta", {"text": ends}, id="1-2")
+    assert len(raw.decode().splitlines()) == 4
+    assert strictly(raw)[0].data == {"text": ends}
