@@ -55,18 +55,37 @@ class Load:
 
 
 def current_load(database: Database, settings: Settings) -> Load:
-    """The picture of this database, at most two seconds old. Raises Unavailable."""
+    """The picture of this database, about two seconds old at most. Raises Unavailable.
+
+    One thread takes the next picture while the others go on with the last one, so that nobody
+    waits in line for a slow database.
+    """
     with _lock:
-        taken_at, load = _pictures.get(database, (0.0, None))
-        if load is None or time.monotonic() - taken_at > FRESH_SECONDS:
-            with database.read() as session:
-                load = _look(session, settings)
-            _pictures[database] = (time.monotonic(), load)
+        picture = _pictures.setdefault(database, _Picture())
+        fresh = time.monotonic() - picture.taken_at <= FRESH_SECONDS
+        if picture.load is not None and (fresh or picture.being_taken):
+            return picture.load
+        picture.being_taken = True
+    try:
+        with database.read() as session:
+            load = _look(session, settings)
+        with _lock:
+            picture.load, picture.taken_at = load, time.monotonic()
         return load
+    finally:
+        with _lock:
+            picture.being_taken = False
+
+
+@dataclass(slots=True)
+class _Picture:
+    load: Load | None = None
+    taken_at: float = 0.0
+    being_taken: bool = False
 
 
 _lock = threading.Lock()
-_pictures: WeakKeyDictionary[Database, tuple[float, Load | None]] = WeakKeyDictionary()
+_pictures: WeakKeyDictionary[Database, _Picture] = WeakKeyDictionary()
 
 
 def live_workers(session: Session, settings: Settings) -> Sequence[WorkerHeartbeat]:

@@ -25,6 +25,7 @@ from app.errors import (
     UnsupportedModel,
 )
 from app.jobs import JobRequest
+from app.jobs.load import Load, _look, current_load
 from app.plugins import registry
 from app.queue import short_name
 from models import ControlKind, LLMOutput, User
@@ -447,8 +448,6 @@ def test_texts_that_cannot_be_stored_never_break_the_database(rows: Rows, alice:
 def test_an_estimate_grows_with_the_backlog_and_follows_recent_durations(
     rows: Rows, alice: Caller
 ) -> None:
-    from app.jobs.load import Load
-
     def load(waiting: int, slots: int) -> Load:
         return Load({"default": waiting, "low": 10**6}, slots, 1, {"slow": 60.0}, 2.0, {})
 
@@ -460,8 +459,6 @@ def test_an_estimate_grows_with_the_backlog_and_follows_recent_durations(
 
 
 def test_an_estimate_comes_from_the_rows(rows: Rows, alice: Caller) -> None:
-    from app.jobs.load import _look
-
     for seconds in (10, 20, 90):
         output_id = rows.completed(alice)
         with rows.runtime.database.write() as session:
@@ -476,3 +473,20 @@ def test_an_estimate_comes_from_the_rows(rows: Rows, alice: Caller) -> None:
     assert load.durations["simulator/echo"] == pytest.approx(20)
     assert load.waiting == {"default": 3}
     assert load.slots == rows.runtime.settings.worker_concurrency
+
+
+def test_the_picture_is_taken_by_one_while_others_use_the_last(
+    rows: Rows, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, settings = rows.runtime.database, rows.runtime.settings
+    first = current_load(database, settings)
+    monkeypatch.setattr("app.jobs.load.FRESH_SECONDS", -1)
+    seen_meanwhile: list[Load] = []
+
+    def slow_look(*args: Any) -> Load:
+        seen_meanwhile.append(current_load(database, settings))
+        return Load({"default": 7}, 1, 1, {}, 2.0, {})
+
+    monkeypatch.setattr("app.jobs.load._look", slow_look)
+    assert current_load(database, settings).waiting == {"default": 7}
+    assert seen_meanwhile == [first]
