@@ -108,6 +108,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
     if backend in ("postgres", "postgresql"):
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,  # an error's text ends in logs; prompts do not
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=pool_size,
@@ -135,6 +136,7 @@ def _sqlite_engine(url: str, *, pool_size: int) -> Engine:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
+        hide_parameters=True,
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=pool_size,
