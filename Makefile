@@ -33,7 +33,7 @@ bench: ## Measure: jobs per second, time to start, memory
 
 docs: ## Write docs/reference from the code
 	@sh scripts/set-up dev
-	$(PY) docs/generate.py
+	$(PY) -m docs.generate
 
 constraints: ## Pin the newest versions of everything in constraints.txt
 	@sh scripts/pin-versions

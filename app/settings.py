@@ -252,9 +252,8 @@ def load_settings() -> Settings:
 
 
 def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
-    known = {str(field.alias) for field in Settings.model_fields.values()}
+    known = {str(field.alias) for field in Settings.model_fields.values()} | CLIENT_NAMES
     known |= {f"{name}_FILE" for name in known}
-    known |= CLIENT_NAMES
     unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
     if unknown:
         raise ConfigurationError(

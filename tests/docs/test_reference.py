@@ -8,7 +8,9 @@ import click
 import pytest
 
 from app.settings import CLIENT_NAMES, load_settings
-from docs.generate import ROOT, ROW_CODES, commands, pages
+from docs.generate import ROOT, pages
+from docs.writers.command_line import commands
+from docs.writers.errors import ROW_CODES
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,8 @@ def written() -> dict[Path, str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["settings.md", "errors.md", "command-line.md", "http-api.md", "log-events.md"]
+    "name",
+    ["settings.md", "errors.md", "command-line.md", "http-api.md", "log-events.md", "words.md"],
 )
 def test_a_committed_page_is_what_the_code_says(name: str, written: dict[Path, str]) -> None:
     path = Path("docs/reference") / name

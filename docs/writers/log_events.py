@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import log
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = ("api", "app", "workers")
 
 #: Event → what it means, and to the operator; in the order of the page.
@@ -130,7 +130,7 @@ def page(written: str) -> str:
     explained = {name for told in SECTIONS.values() for name in told}
     if found.keys() != explained:
         raise SystemExit(
-            "log events (docs/log_events.py):"
+            "log events (docs/writers/log_events.py):"
             f" not explained {sorted(found.keys() - explained)},"
             f" not in the code {sorted(explained - found.keys())}"
         )

@@ -1,0 +1,1 @@
+"""What the generated pages of docs/reference say: one file a page, one function `page(written)`."""
