@@ -69,7 +69,8 @@ def error_codes() -> set[str]:
 
 def _refusals() -> list[list[str]]:
     rows: dict[str, list[str]] = {}
-    for error in (*_tree(RequestError), Unavailable):
+    answered: list[type[LLMJobsError]] = [*_tree(RequestError), Unavailable]
+    for error in answered:
         rows[error.code] = [str(error.status), "yes" if error.retryable else "no", _meaning(error)]
     for status, (code, title) in _FRAMEWORK_CODES.items():
         rows.setdefault(code, [str(status), "no", title])

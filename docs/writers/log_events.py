@@ -60,6 +60,8 @@ PARTS = {
     "dispatcher tick failed": "A defect: report it with the traceback",
     "wake not sent": "The broker did not take a message in time; the job waits in its row for the"
     " dispatcher",
+    "unreadable message dropped": "A message in the queue is not ours or is damaged; a job it may have"
+    " named is woken again",
     "event not sent": "Flower was not told of an end; the row is right",
     "queue length not read": "The broker does not answer; nothing is sent for a second",
     "live events not sent": "Redis does not answer: listeners get the text with the end instead",
@@ -163,6 +165,7 @@ def find() -> Iterator[Found]:
     return iter(merged.values())
 
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 _LEVELS = {"exception": "error", "warn": "warning"}
 
 
@@ -177,17 +180,17 @@ class _Module:
         self.tree = ast.parse(self.path.read_text(encoding="utf-8"))
 
     def events(self) -> Iterator[Found]:
-        functions = [n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)]
-        functions += [n for n in ast.walk(self.tree) if isinstance(n, ast.AsyncFunctionDef)]  # type: ignore[misc]
-        for call in [n for n in ast.walk(self.tree) if _is_log_call(n)]:
+        functions = [n for n in ast.walk(self.tree) if isinstance(n, Function)]
+        for call, level in _log_calls(self.tree):
             around = [f for f in functions if call in set(ast.walk(f))]
             inner = min(around, key=lambda f: (f.end_lineno or 0) - f.lineno, default=None)
-            level = call.func.attr
             facts = tuple(dict.fromkeys(self._facts(call, around)))
+            if level == "exception":
+                facts += ("exception",)
             for name in self._names(call.args[0], inner):
                 yield Found(name.partition(":")[0], _LEVELS.get(level, level), facts)
 
-    def _names(self, event: ast.expr, inner: ast.FunctionDef | None) -> list[str]:
+    def _names(self, event: ast.expr, inner: Function | None) -> list[str]:
         """The texts an event's name can be. Raises SystemExit for one that cannot be read off."""
         match event:
             case ast.Constant(value=str() as text):
@@ -200,16 +203,16 @@ class _Module:
                 return self._named(name, inner)
         raise SystemExit(f"{self.path}:{event.lineno}: an event's name cannot be read off the code")
 
-    def _named(self, name: str, inner: ast.FunctionDef) -> list[str]:
+    def _named(self, name: str, inner: Function) -> list[str]:
         """A variable: made by `retry_event`, or an argument, whatever callers pass for it."""
         for node in ast.walk(inner):
             if isinstance(node, ast.Assign) and "retry_event" in ast.unparse(node.value):
                 return ["LLMJob retry n/N in X seconds"]
         place = [a.arg for a in inner.args.args if a.arg != "self"].index(name)
-        calls = [n for n in ast.walk(self.tree) if _calls(n, inner.name)]
+        calls = _calls(self.tree, inner.name)
         return [text for call in calls for text in self._names(call.args[place], None)]
 
-    def _facts(self, call: ast.Call, around: list[ast.FunctionDef]) -> Iterator[str]:
+    def _facts(self, call: ast.Call, around: list[Function]) -> Iterator[str]:
         for keyword in call.keywords:
             if keyword.arg == "exc_info":
                 yield "exception"
@@ -217,10 +220,8 @@ class _Module:
                 yield keyword.arg
             else:
                 yield from self._spread(keyword.value, around)
-        if call.func.attr == "exception":
-            yield "exception"
 
-    def _spread(self, value: ast.expr, around: list[ast.FunctionDef]) -> list[str]:
+    def _spread(self, value: ast.expr, around: list[Function]) -> list[str]:
         """The keys of `**name` or `**function(…)`, where a dictionary is written out for it."""
         if isinstance(value, ast.Name):
             places: list[ast.AST] = [
@@ -235,7 +236,7 @@ class _Module:
         places += [
             n.value
             for f in ast.walk(self.tree)
-            if isinstance(f, ast.FunctionDef) and f.name in calls
+            if isinstance(f, Function) and f.name in calls
             for n in ast.walk(f)
             if isinstance(n, ast.Return) and n.value
         ]
@@ -243,12 +244,18 @@ class _Module:
         return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
 
 
-def _is_log_call(node: ast.AST) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)):
-            return level in ("debug", "info", "warning", "error", "exception", "critical")
-    return False
+def _log_calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    """Each call of a level's method of `log`, and the level."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)):
+                if level in ("debug", "info", "warning", "error", "exception", "critical"):
+                    yield node, level
 
 
-def _calls(node: ast.AST, function: str) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == function
+def _calls(tree: ast.AST, function: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == function
+    ]
