@@ -124,6 +124,16 @@ def test_erasing_removes_every_text_and_keeps_the_ledger(rows: Rows, alice: Call
         options={"user": "CANARY"},
         strict=True,
     )
+    claim = rows.claim(done.output_id)
+    busy = RetryLater(
+        output_id=done.output_id,
+        fence=claim.fence,
+        delay_seconds=0,
+        error_code="overloaded",
+        error_message="CANARY",
+    )
+    with rows.runtime.database.write() as session:
+        assert lifecycle.retry_later(session, [busy])
     rows.complete(done.output_id, "CANARY", input_tokens=7, output_tokens=3)
     give(rows, alice, done.output_id, "thumbs_up", "CANARY")
     with rows.runtime.database.write() as session:
@@ -132,7 +142,7 @@ def test_erasing_removes_every_text_and_keeps_the_ledger(rows: Rows, alice: Call
         row = session.get(LLMOutput, done.output_id)
         assert row is not None
         shown = jobs.describe(session, row)
-        attempts = session.scalars(select(Attempt)).all()
+        attempts = session.scalars(select(Attempt).order_by(Attempt.number)).all()
     assert "CANARY" not in str(shown)
     assert (row.status, row.input_tokens, row.output_tokens, row.feedback) == (
         "completed",
@@ -141,7 +151,8 @@ def test_erasing_removes_every_text_and_keeps_the_ledger(rows: Rows, alice: Call
         1,
     )
     assert row.erased_at is not None
-    assert [a.input_tokens for a in attempts] == [7]
+    assert [a.input_tokens for a in attempts] == [None, 7]
+    assert [a.error_code for a in attempts] == ["overloaded", None]
     with rows.runtime.database.write() as session:
         assert jobs.erase(session, alice, done.output_id).erased_at == row.erased_at
 
