@@ -60,8 +60,8 @@ PARTS = {
     "dispatcher tick failed": "A defect: report it with the traceback",
     "wake not sent": "The broker did not take a message in time; the job waits in its row for the"
     " dispatcher",
-    "unreadable message dropped": "A message in the queue is not ours or is damaged; a job it may have"
-    " named is woken again",
+    "unreadable message dropped": "A message in the queue is not ours or is damaged; a job it may"
+    " have named is woken again",
     "event not sent": "Flower was not told of an end; the row is right",
     "queue length not read": "The broker does not answer; nothing is sent for a second",
     "live events not sent": "Redis does not answer: listeners get the text with the end instead",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.docs.page import Block, check_output
+from tests.docs.page import ROOT, Block, check_output
 from tests.support.processes import RunningProcess, run_process
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -41,6 +41,7 @@ class Reader:
         self, directory: Path, *, typed: Mapping[str, str], given: Mapping[str, str]
     ) -> None:
         self.directory = directory
+        (directory / "examples").symlink_to(ROOT / "examples")
         self.servers: list[RunningProcess] = []
         self._stack = ExitStack()
         self._typed = dict(typed)
