@@ -23,6 +23,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     and_,
     bindparam,
@@ -112,31 +113,38 @@ def _oldest_first(session: Session, queue: str, lanes: Sequence[Lane], page: int
 
 def _rows_of(session: Session, queue: str, lane: Lane, page: int) -> Iterator[_Place]:
     """The lane's due rows in order, read by pages as they are asked for."""
+    place = {"queue": queue, "bucket": lane.bucket, "model_name": lane.model_name, "page": page}
+    owned = lane.user_id is not None
+    if owned:
+        place["user_id"] = lane.user_id
     seen = 0
     while True:
-        rows = session.execute(_page_of(queue, lane).limit(page).offset(seen)).all()
+        rows = session.execute(_page(owned), {**place, "seen": seen}).all()
         yield from ((row.run_at, row.id) for row in rows)
         if len(rows) < page:
             return
         seen += page
 
 
-def _page_of(queue: str, lane: Lane) -> Select[datetime, int]:
+@cache
+def _page(owned: bool) -> Select[datetime, int]:
     return (
         select(_T.c.run_at, _T.c.id)
         .where(
-            _unsent_in(_T, literal(queue)),
-            _T.c.user_id.is_(None) if lane.user_id is None else _T.c.user_id == lane.user_id,
-            _T.c.bucket == lane.bucket,
-            _T.c.model_name == lane.model_name,
+            _unsent_in(_T, bindparam("queue")),
+            _T.c.user_id == bindparam("user_id") if owned else _T.c.user_id.is_(None),
+            _T.c.bucket == bindparam("bucket"),
+            _T.c.model_name == bindparam("model_name"),
             guards.is_due(),
         )
         .order_by(*_IN_ORDER)
+        .limit(bindparam("page", type_=Integer))
+        .offset(bindparam("seen", type_=Integer))
     )
 
 
 def _search(session: Session, statement: Select[Any], **parameters: Any) -> list[Lane]:
-    rows = session.execute(statement, {"user_id": None, **parameters})
+    rows = session.execute(statement, parameters)
     return [Lane(row.user_id, row.bucket, row.model_name, bool(row.ready)) for row in rows]
 
 

@@ -6,13 +6,26 @@ write on SQLite, so doubled sweeping is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, and_, case, func, literal, select, update
+from sqlalchemy import (
+    Float,
+    Integer,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.lifecycle import effects, fair, guards
 from app.lifecycle.guards import POISON_LOSSES
@@ -46,59 +59,17 @@ def rescue(session: Session, *, limit: int = 500) -> dict[int, Ended]:
 
     The attempt is closed as lost: its call may have been made and billed.
     """
-    over = guards.taken_by_nobody(
-        select(_T.c.id)
-        .where(guards.status_is(Status.PROCESSING), guards.lease_over())
-        .order_by(_T.c.lease_expires_at)
-        .limit(limit)
-    ).cte("over")
-    asked, poison = guards.cancel_asked(), and_(guards.not_cancelled(), guards.poisoned())
-    back = and_(guards.not_cancelled(), ~guards.poisoned())
-    result = session.execute(
-        update(_T)
-        .where(_T.c.id.in_(select(over.c.id)), guards.is_processing())
-        .values(
-            status=case((asked, Status.CANCELLED), (poison, Status.FAILED), else_=Status.PENDING),
-            run_at=case((back, now()), else_=_T.c.run_at),
-            finished_at=case((~back, now())),
-            error_code=case((asked, "cancelled"), (poison, "poison"), else_="worker_lost"),
-            error_message=case((asked, _CANCELLED), (poison, _POISON), else_=_LOST),
-            raw_response=case(
-                (poison, effects.PERMANENT_FAILURE + _POISON), else_=_T.c.raw_response
-            ),
-            **effects.one_loss_more(),
-            **effects.let_go(),
-            **effects.to_be_sent(),
-            **effects.touched(),
-        )
-        .returning(_T.c.id, _T.c.job_id, _T.c.status)
-    )
-    rescued = {row.id: Ended(row.id, row.job_id, row.status) for row in result}
+    rescued = _ended(session.execute(_rescue(), {"most": limit}))
     if rescued:
-        _close_as_lost(session, rescued)
+        dialect = _dialect(session)
+        rows = payload(dialect, ({"id": output_id} for output_id in rescued))
+        session.execute(_lose(dialect), {"rows": rows})
     return rescued
 
 
 def expire(session: Session, *, limit: int = 500) -> dict[int, Ended]:
     """pending → failed (`expired`) for rows whose deadline has passed."""
-    late = guards.taken_by_nobody(
-        select(_T.c.id)
-        .where(guards.status_is(Status.PENDING), guards.past_deadline())
-        .order_by(_T.c.deadline)
-        .limit(limit)
-    ).cte("late")
-    result = session.execute(
-        update(_T)
-        .where(_T.c.id.in_(select(late.c.id)), guards.is_pending())
-        .values(
-            status=Status.FAILED,
-            **effects.failure("expired", literal("The deadline passed before an answer")),
-            **effects.over(),
-            **effects.touched(),
-        )
-        .returning(_T.c.id, _T.c.job_id, _T.c.status)
-    )
-    return {row.id: Ended(row.id, row.job_id, row.status) for row in result}
+    return _ended(session.execute(_expire(), {"most": limit}))
 
 
 def due_rows(session: Session, queue: str, *, room: int, rewake_seconds: float) -> list[Due]:
@@ -108,7 +79,8 @@ def due_rows(session: Session, queue: str, *, room: int, rewake_seconds: float) 
     sent: each caller in turn gives its oldest. What is not due or paused costs nothing, however
     much of it there is.
     """
-    found = _lost_messages(session, queue, room, rewake_seconds)
+    wanted = {"queue": queue, "ago": -rewake_seconds, "most": room}
+    found = [_due(row) for row in session.execute(_take_lost(), wanted)]
     if len(found) < room:
         found += _still_unsent(session, fair.pick(session, queue, room - len(found)))
     return found
@@ -116,8 +88,8 @@ def due_rows(session: Session, queue: str, *, room: int, rewake_seconds: float) 
 
 def anything_due(session: Session, queue: str, *, rewake_seconds: float) -> bool:
     """Is there a row to wake in this queue? A look that takes no lock."""
-    lost = _lost(queue, rewake_seconds).with_only_columns(_T.c.id).limit(1)
-    if session.execute(lost).first() is not None:
+    wanted = {"queue": queue, "ago": -rewake_seconds, "most": 1}
+    if session.execute(_lost(), wanted).first() is not None:
         return True
     return bool(fair.waiting_lanes(session, queue))
 
@@ -140,6 +112,7 @@ def mark_unsent(session: Session, output_ids: Sequence[int]) -> None:
 _CANCELLED = "Cancelled; its worker was lost"
 _LOST = "The worker was lost while it held this job"
 _POISON = f"{POISON_LOSSES} workers were lost while they held this job"
+_MOST = bindparam("most", type_=Integer)
 _DUE_COLUMNS = (
     _T.c.id,
     _T.c.job_id,
@@ -153,9 +126,35 @@ _DUE_COLUMNS = (
 )
 
 
-def _close_as_lost(session: Session, output_ids: Sequence[int] | dict[int, Any]) -> None:
-    rows = payload(_dialect(session), ({"id": output_id} for output_id in output_ids))
-    session.execute(_lose(_dialect(session)), {"rows": rows})
+@cache
+def _rescue() -> ReturningUpdate[Any]:
+    over = guards.taken_by_nobody(
+        select(_T.c.id)
+        .where(guards.status_is(Status.PROCESSING), guards.lease_over())
+        .order_by(_T.c.lease_expires_at)
+        .limit(_MOST)
+    ).cte("over")
+    asked, poison = guards.cancel_asked(), and_(guards.not_cancelled(), guards.poisoned())
+    back = and_(guards.not_cancelled(), ~guards.poisoned())
+    return (
+        update(_T)
+        .where(_T.c.id.in_(select(over.c.id)), guards.is_processing())
+        .values(
+            status=case((asked, Status.CANCELLED), (poison, Status.FAILED), else_=Status.PENDING),
+            run_at=case((back, now()), else_=_T.c.run_at),
+            finished_at=case((~back, now())),
+            error_code=case((asked, "cancelled"), (poison, "poison"), else_="worker_lost"),
+            error_message=case((asked, _CANCELLED), (poison, _POISON), else_=_LOST),
+            raw_response=case(
+                (poison, effects.PERMANENT_FAILURE + _POISON), else_=_T.c.raw_response
+            ),
+            **effects.one_loss_more(),
+            **effects.let_go(),
+            **effects.to_be_sent(),
+            **effects.touched(),
+        )
+        .returning(_T.c.id, _T.c.job_id, _T.c.status)
+    )
 
 
 @cache
@@ -168,23 +167,46 @@ def _lose(dialect: str) -> Update:
     )
 
 
-def _lost(queue: str, rewake_seconds: float) -> Select[Any]:
+@cache
+def _expire() -> ReturningUpdate[Any]:
+    late = guards.taken_by_nobody(
+        select(_T.c.id)
+        .where(guards.status_is(Status.PENDING), guards.past_deadline())
+        .order_by(_T.c.deadline)
+        .limit(_MOST)
+    ).cte("late")
+    return (
+        update(_T)
+        .where(_T.c.id.in_(select(late.c.id)), guards.is_pending())
+        .values(
+            status=Status.FAILED,
+            **effects.failure("expired", literal("The deadline passed before an answer")),
+            **effects.over(),
+            **effects.touched(),
+        )
+        .returning(_T.c.id, _T.c.job_id, _T.c.status)
+    )
+
+
+@cache
+def _lost() -> Select[Any]:
     return (
         select(*_DUE_COLUMNS)
         .where(
             guards.status_is(Status.PENDING),
-            _T.c.queue == queue,
-            _T.c.woken_at <= statement_now_plus(-rewake_seconds),
+            _T.c.queue == bindparam("queue"),
+            _T.c.woken_at <= statement_now_plus(bindparam("ago", type_=Float)),
             guards.is_due(),
             guards.not_paused(_T.c),
         )
         .order_by(_T.c.woken_at)
+        .limit(_MOST)
     )
 
 
-def _lost_messages(session: Session, queue: str, room: int, rewake_seconds: float) -> list[Due]:
-    query = guards.taken_by_nobody(_lost(queue, rewake_seconds).limit(room))
-    return [_due(row) for row in session.execute(query)]
+@cache
+def _take_lost() -> Select[Any]:
+    return guards.taken_by_nobody(_lost())  # type: ignore[no-any-return]
 
 
 def _still_unsent(session: Session, picked: Sequence[int]) -> list[Due]:
@@ -207,20 +229,30 @@ def _take(dialect: str) -> Select[Any]:
     )
 
 
-def _mark(session: Session, output_ids: Sequence[int], **woken: ColumnElement[Any] | None) -> None:
+def _mark(session: Session, output_ids: Sequence[int], **woken: Any) -> None:
     """Write `woken_at`; rows that somebody holds are being claimed or ended, and need no mark."""
     if not output_ids:
         return
-    rows = payload(_dialect(session), ({"id": output_id} for output_id in output_ids))
-    v = recordset(_dialect(session), {"id": BigId})
+    dialect = _dialect(session)
+    rows = payload(dialect, ({"id": output_id} for output_id in output_ids))
+    session.execute(_free(dialect).values(woken), {"rows": rows})
+
+
+@cache
+def _free(dialect: str) -> Update:
+    v = recordset(dialect, {"id": BigId})
     free = guards.taken_by_nobody(
         select(_T.c.id).where(_T.c.id.in_(select(v.c.id)), guards.is_pending())
     ).cte("free")
-    session.execute(update(_T).where(_T.c.id.in_(select(free.c.id))).values(woken), {"rows": rows})
+    return update(_T).where(_T.c.id.in_(select(free.c.id)))
 
 
 def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
+
+
+def _ended(rows: Iterable[Any]) -> dict[int, Ended]:
+    return {row.id: Ended(row.id, row.job_id, row.status) for row in rows}
 
 
 def _due(row: Any) -> Due:

@@ -150,6 +150,18 @@ class World:
     def attempts(self, output_id: int) -> list[Any]:
         return self._all(select(_A).where(_A.c.output_id == output_id).order_by(_A.c.number))
 
+    def snapshot(self) -> tuple[dict[int, Any], dict[int, list[Any]], dict[int, int]]:
+        """Every row, the attempts of each, and the tokens of each user, at one moment."""
+        attempts: dict[int, list[Any]] = {}
+        with self.database.read() as session:
+            rows = {row.id: row for row in session.execute(select(_T).order_by(_T.c.id))}
+            for attempt in session.execute(select(_A).order_by(_A.c.output_id, _A.c.number)):
+                attempts.setdefault(attempt.output_id, []).append(attempt)
+            tokens = {
+                u.id: u.tokens_used for u in session.execute(select(_U.c.id, _U.c.tokens_used))
+            }
+        return rows, attempts, tokens
+
     def set(self, output_id: int, **values: Any) -> None:
         """Write what no verb would."""
         with self.database.write() as session:
