@@ -1,0 +1,53 @@
+"""F1, F24: a worker that dies or freezes in the middle of its calls."""
+
+from __future__ import annotations
+
+from tests.faults.conftest import MakePlatform
+from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
+
+CALLS = 50
+
+
+def test_calls_of_a_killed_worker_are_made_again_and_no_others(make_platform: MakePlatform) -> None:
+    platform = make_platform(worker_concurrency=100)
+    done = platform.submit_many(10)
+    platform.wait_all_ended()
+    cut = platform.submit_many(CALLS, model="simulator/latency-1.5")
+    platform.wait_in_flight(CALLS)
+    platform.workers[0].kill()
+    platform.workers[0].start()
+    platform.wait_all_ended(timeout=40)
+    assert_all_ended_once(platform, [*done, *cut])
+    assert statuses(platform, cut) == {"completed": CALLS}
+    assert calls_of(platform, done) == 10
+    assert calls_of(platform, cut) <= 2 * CALLS
+    assert {row.losses for row in platform.rows(*cut)} == {1}
+
+
+def test_another_worker_takes_over_within_the_lease(make_platform: MakePlatform) -> None:
+    platform = make_platform(workers=2, worker_concurrency=10)
+    jobs = platform.submit_many(20, model="simulator/latency-3")
+    platform.wait_in_flight(15)  # more than one worker can hold
+    platform.workers[0].kill()
+    platform.wait_all_ended(timeout=25)
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": 20}
+    assert calls_of(platform, jobs) <= 20 + 10
+
+
+def test_what_a_frozen_worker_brings_back_is_thrown_away(make_platform: MakePlatform) -> None:
+    platform = make_platform(workers=2, worker_concurrency=1)
+    job = platform.submit(model="simulator/latency-1")
+    platform.wait_call(job)
+    holder = platform.row(job).worker
+    assert holder
+    frozen = next(w for n, w in enumerate(platform.workers) if f"worker-{n}@" in holder)
+    frozen.freeze()
+    (row,) = platform.wait_ended(job, timeout=20)
+    frozen.thaw()
+    after = platform.submit_many(4)
+    platform.wait_all_ended()
+    again = platform.row(job)
+    assert (again.status, again.fence, again.finished_at) == ("completed", 2, row.finished_at)
+    assert [a.outcome for a in platform.attempts(job)] == ["lost", "completed"]
+    assert_all_ended_once(platform, [job, *after])
