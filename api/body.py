@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,9 @@ MAX_DEPTH = 32
 MAX_KEYS = 1000
 MAX_TEXT_BYTES = 256 * 1024
 MAX_NUMBER_CHARACTERS = 300
+READ_OFF_BYTES = 64 * MEGABYTE
+READ_OFF_SECONDS = 5.0
+"""How much, and for how long, is read of a body that is refused already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,11 @@ def read_object(request: Request, limits: BodyLimits = ORDINARY) -> dict[str, An
 
     Raises UnsupportedMediaType, PayloadTooLarge, or InvalidRequest saying what and where.
     """
-    raw = _read(request, limits.max_bytes)
+    try:
+        raw = _read(request, limits.max_bytes)
+    except (PayloadTooLarge, UnsupportedMediaType):
+        _read_off(request)
+        raise
     if not raw.strip():
         return {}
     document = parse(raw)
@@ -110,6 +119,20 @@ def _read(request: Request, max_bytes: int) -> bytes:
     if request.content_length is not None and len(raw) < request.content_length:
         raise InvalidRequest("The body is shorter than its Content-Length", pointer="")
     return raw
+
+
+def _read_off(request: Request) -> None:
+    """Read what the client still sends, within reason: most read no answer before they have sent
+    all, and a server that hangs up meanwhile looks broken instead of strict.
+    """
+    source, until = request.environ["wsgi.input"], time.monotonic() + READ_OFF_SECONDS
+    left = READ_OFF_BYTES
+    with suppress(Exception):  # broken chunks, a lost client: there is nobody left to tell
+        while left > 0 and time.monotonic() < until:
+            piece = source.read(min(left, 64 * 1024))
+            if not piece:
+                return
+            left -= len(piece)
 
 
 def _too_large(max_bytes: int) -> PayloadTooLarge:

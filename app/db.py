@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
@@ -24,6 +24,7 @@ BUSY_TIMEOUT_SECONDS = 10
 WRITING = {"llm_jobs_writing": True}
 """Execution options of a connection whose transactions write."""
 
+_FORMS = "use sqlite:///path/to/file.db or postgresql://host/name"
 _LAST_ACTS = "llm_jobs_last_acts"
 
 
@@ -103,7 +104,10 @@ def _is_away(error: DBAPIError) -> bool:
 
 def make_engine(url: str, *, pool_size: int = 10) -> Engine:
     """An engine for a SQLite or PostgreSQL URL; raises ConfigurationError for any other."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(f"DATABASE_URL is no URL: {_FORMS}") from None
     backend = parsed.get_backend_name()
     if backend in ("postgres", "postgresql"):
         return create_engine(
@@ -124,9 +128,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
         )
     if backend == "sqlite":
         return _sqlite_engine(parsed.render_as_string(hide_password=False), pool_size=pool_size)
-    raise ConfigurationError(
-        f"DATABASE_URL names {backend!r}: use sqlite:///path/to/file.db or postgresql://host/name"
-    )
+    raise ConfigurationError(f"DATABASE_URL names {backend!r}: {_FORMS}")
 
 
 def _sqlite_engine(url: str, *, pool_size: int) -> Engine:

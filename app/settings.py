@@ -29,6 +29,7 @@ from pydantic_settings import (
     DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from app.errors import ConfigurationError
@@ -37,7 +38,7 @@ PREFIX = "LLM_JOBS_"
 CLIENT_NAMES = frozenset({"LLM_JOBS_URL", "LLM_JOBS_API_KEY"})
 """Read by clients (`llm_jobs`, the command line) alone; one shell may hold them beside ours."""
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _VENDORS = ("anthropic", "ollama", "openai", "simulator")
 """Names `<name>/<model>` already means something for."""
@@ -245,6 +246,8 @@ def load_settings() -> Settings:
             f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
         ]
         raise ConfigurationError("\n".join(lines)) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}: it is not JSON") from None
     except OSError as error:
         raise ConfigurationError(
             f"a file named by a *_FILE setting cannot be read: {error}"

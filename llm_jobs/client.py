@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from llm_jobs.errors import Unreachable
 from llm_jobs.handles import Job, Output, id_of
@@ -112,14 +113,16 @@ class Client:
         if job_id is None:
             return self._get(f"{_API}/llm_outputs/{output_id}")
         query = {"wait": f"{wait_seconds:g}"} if wait_seconds > 0 else {}
-        return self._get(f"{_API}/llm_jobs/{job_id}", query, wait_seconds=wait_seconds)
+        return self._get(f"{_API}/llm_jobs/{_part(job_id)}", query, wait_seconds=wait_seconds)
 
     def cancel(self, job_id: str) -> Mapping[str, Any]:
-        row: Mapping[str, Any] = self._transport.send("POST", f"{_API}/llm_jobs/{job_id}/cancel")[0]
+        row: Mapping[str, Any] = self._transport.send(
+            "POST", f"{_API}/llm_jobs/{_part(job_id)}/cancel"
+        )[0]
         return row
 
     def why(self, job_id: str) -> Mapping[str, Any]:
-        return self._get(f"{_API}/llm_jobs/{job_id}/why")
+        return self._get(f"{_API}/llm_jobs/{_part(job_id)}/why")
 
     def _get(
         self, path: str, query: Mapping[str, Any] | None = None, *, wait_seconds: float = 0
@@ -182,7 +185,7 @@ class Jobs:
 
     def advance(self, job_id: str) -> Output:
         """Run a waiting job now instead of at its time."""
-        return Output(self._transport.send("POST", f"{_API}/llm_jobs/{job_id}/advance")[0])
+        return Output(self._transport.send("POST", f"{_API}/llm_jobs/{_part(job_id)}/advance")[0])
 
     def preview(self, **fields: Any) -> Mapping[str, Any]:
         """What would be sent and what it might cost; nothing is stored."""
@@ -210,7 +213,7 @@ class Jobs:
 
     def _until_it_breaks(self, job_id: str, after: str | None) -> Iterator[Event]:
         headers = {"Last-Event-ID": after} if after else {}
-        path = f"{_API}/llm_jobs/{job_id}/events"
+        path = f"{_API}/llm_jobs/{_part(job_id)}/events"
         with suppress(Unreachable), self._transport.lines(path, headers=headers) as lines:
             yield from read_events(lines)
 
@@ -290,3 +293,8 @@ def read_events(lines: Iterator[str]) -> Iterator[Event]:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _part(name: str) -> str:
+    """One part of a path, whatever it holds: an odd id must not name another address."""
+    return quote(name, safe="")

@@ -12,6 +12,8 @@ from llm_jobs.errors import TimedOut
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
 LONGEST_WAIT_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
+"""Between two questions to a platform that does not hold the answer: all its places are taken."""
 
 
 class Backend(Protocol):
@@ -120,6 +122,7 @@ class Job:
         while True:
             left = LONGEST_WAIT_SECONDS if until is None else until - time.monotonic()
             seconds = max(0.0, min(left, LONGEST_WAIT_SECONDS))
+            asked_at = time.monotonic()
             output = Output(self.backend.row(job_id=self.job_id, wait_seconds=seconds))
             if output.ended:
                 return output
@@ -127,6 +130,8 @@ class Job:
                 raise TimedOut(
                     f"job {self.job_id} is {output.status} after {timeout_seconds:g} seconds"
                 )
+            held_seconds = time.monotonic() - asked_at
+            time.sleep(max(0.0, min(PAUSE_SECONDS, seconds) - held_seconds))
 
     def output(self) -> Output:
         """The output as it is now."""

@@ -35,6 +35,7 @@ class Transport:
         patience_seconds: float,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        _check_address(url, key)
         self._patience_seconds = patience_seconds
         self._timeout_seconds = timeout_seconds
         self._sleep = sleep
@@ -107,6 +108,19 @@ class Transport:
     def close(self) -> None:
         """Close every connection."""
         self._http.close()
+
+
+def _check_address(url: str, key: str) -> None:
+    """Raises ValueError for what could never be sent: such a platform is not away, it is no one."""
+    try:
+        there = httpx2.URL(url)
+        usable = there.scheme in ("http", "https") and bool(there.host)
+    except httpx2.InvalidURL:
+        usable = False
+    if not usable:
+        raise ValueError(f"{url!r} is no address: write it as http://127.0.0.1:8000")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key holds characters that no key has")
 
 
 def retry_after_seconds(value: str | None) -> float | None:

@@ -5,14 +5,17 @@
     doctor.py   the checks of `llm-jobs doctor`
     output.py   how results, tables and errors are shown, and the exit statuses
 
-Exit statuses: 0 ok, 1 the job failed, 2 usage, 3 time-out, 4 unreachable.
+Exit statuses: 0 ok, 1 the job failed, 2 usage, 3 time-out, 4 unreachable; as in any shell, 130
+after Ctrl-C and 141 when the reader of a pipe has gone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.local import dev, keys, migrate, simulator, workers
 from app.cli.output import Exit, fail
@@ -28,6 +31,9 @@ from app.cli.remote import (
     watch,
 )
 from app.errors import ConfigurationError, LLMJobsError, Unavailable
+
+_INTERRUPTED = 130
+_READER_GONE = 141
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -67,10 +73,21 @@ def doctor(as_json: bool) -> None:
 def main() -> None:
     """The entry point: errors become one line and an exit status, never a traceback."""
     try:
-        cli()
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_READER_GONE)
     except ConfigurationError as error:
         fail(str(error), Exit.USAGE)
     except Unavailable as error:
         fail(f"{error.message} (`llm-jobs doctor` says what to do)", Exit.UNREACHABLE)
     except LLMJobsError as error:
         fail(error.message, Exit.USAGE)
+    except SQLAlchemyError as error:
+        cause = str(error).splitlines()[0]
+        fail(f"the database failed: {cause} (`llm-jobs doctor` says what to do)", Exit.UNREACHABLE)

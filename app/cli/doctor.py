@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import click
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from app import migrate
+from app import log, migrate
 from app.cli.output import Exit, show_json
 from app.db import Database
 from app.errors import Unavailable
@@ -31,7 +33,10 @@ class Finding:
 
 def examine(*, as_json: bool) -> int:
     """Run every check and show it; returns the exit status: 0, or 1 when something is missing."""
-    findings = list(check_all(load_settings()))
+    settings = load_settings()
+    # What the parts complain of is found below; here their lines would only be in the way.
+    log.configure(settings.model_copy(update={"log_level": "ERROR"}), json=False)
+    findings = list(check_all(settings))
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
@@ -44,22 +49,22 @@ def examine(*, as_json: bool) -> int:
 
 def check_all(settings: Settings) -> Iterator[Finding]:
     """Every check in the order in which a cause explains what follows."""
-    checks: list[Callable[[Settings], Finding]] = [
-        check_database,
-        check_migrations,
-        check_broker,
-        check_workers,
-        check_providers,
-    ]
-    for check in checks:
-        yield check(settings)
+    database = check_database(settings)
+    yield database
+    yield check_migrations(settings) if database.ok else _unknown("migrations")
+    yield check_broker(settings)
+    yield check_workers(settings) if database.ok else _unknown("workers")
+    yield check_providers(settings)
 
 
 def check_database(settings: Settings) -> Finding:
+    """Looks without touching: connecting to a SQLite file that is not there would make it."""
+    if missing := _missing_file(settings.database_url):
+        return Finding("database", False, f"there is no file {missing}", "run: llm-jobs migrate")
     database = Database(settings.database_url, pool_size=1)
     try:
         database.ping()
-    except Unavailable as error:
+    except (Unavailable, SQLAlchemyError) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
         return Finding(
             "database", False, cause, "start it, or set DATABASE_URL to where it is reachable"
@@ -106,7 +111,7 @@ def check_workers(settings: Settings) -> Finding:
         with database.read() as session:
             alive = session.scalar(select(func.count()).where(recent)) or 0
     except Exception as error:
-        return Finding("workers", False, type(error).__name__, "first mend the database")
+        return Finding("workers", False, type(error).__name__, "first run: llm-jobs migrate")
     finally:
         database.dispose()
     advice = "start one: the `worker` line of the Procfile, or llm-jobs dev"
@@ -117,3 +122,14 @@ def check_providers(settings: Settings) -> Finding:
     ready = sorted({m.provider for m in known_models(settings) if m.configured})
     advice = "set OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL or LLM_JOBS_ENDPOINTS"
     return Finding("providers", bool(ready), ", ".join(ready) or "none configured", advice)
+
+
+def _missing_file(database_url: str) -> str | None:
+    if not database_url.startswith("sqlite:"):
+        return None
+    path = make_url(database_url).database or ""
+    return None if Path(path).is_file() else path
+
+
+def _unknown(check: str) -> Finding:
+    return Finding(check, False, "unknown without the database", "first mend the database")

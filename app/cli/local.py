@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy.exc import OperationalError
 
+from app import log
 from app.accounts import OPERATOR, create_key, create_user, find_user, list_keys, revoke_key
-from app.cli.output import note, show_json, show_table
+from app.cli.output import Exit, fail, note, show_json, show_table
 from app.db import Database
-from app.settings import load_settings
+from app.errors import Unavailable
+from app.settings import Settings, load_settings
 from models import ApiKey, Role, User, WorkerHeartbeat
+
+_LONGEST_LIFE_DAYS = 36_500
 
 
 @click.command()
@@ -38,8 +44,11 @@ def migrate() -> None:
     from app.migrate import upgrade
     from app.prices import seed
 
-    settings = load_settings()
-    revision = upgrade(settings.database_url)
+    settings = _settings()
+    try:
+        revision = upgrade(settings.database_url)
+    except OperationalError as error:
+        raise Unavailable("The database is not available") from error
     database = Database(settings.database_url, pool_size=1)
     with database.write() as session:
         added = seed(session)
@@ -60,7 +69,10 @@ def simulator(host: str, port: int) -> None:
     """Run the simulator: it answers as OpenAI and Anthropic do, and misbehaves on demand."""
     from app.simulator.server import run
 
-    run(host, port, on_ready=lambda url: note(f"simulator at {url}"))
+    try:
+        run(host, port, on_ready=lambda url: note(f"simulator at {url}"))
+    except OSError as error:
+        fail(f"it cannot listen on {host}:{port}: {error.strerror or error}", Exit.USAGE)
 
 
 @click.command()
@@ -97,13 +109,11 @@ def keys_create(
     email: str, admin: bool, name: str, scopes: tuple[str, ...], expires_in_days: float | None
 ) -> None:
     """Print a new key, and only the key, on standard output. It is shown this once."""
+    expires = None if expires_in_days is None else _in_days(expires_in_days)
     with _database().write() as session:
         user = find_user(session, email) or create_user(session, email=email)
         if admin:
             user.role = Role.ADMIN
-        expires = None
-        if expires_in_days is not None:
-            expires = datetime.now(UTC) + timedelta(days=expires_in_days)
         made = create_key(session, user.id, name=name, scopes=scopes or None, expires_at=expires)
         owner = f"{user.email} ({user.role})"
     click.echo(made.text)
@@ -139,7 +149,20 @@ def keys_revoke(key_id: int) -> None:
 
 
 def _database() -> Database:
-    return Database(load_settings().database_url, pool_size=1)
+    return Database(_settings().database_url, pool_size=1)
+
+
+def _settings() -> Settings:
+    """The settings; from here on the parts log to standard error, never into an answer."""
+    settings = load_settings()
+    log.configure(settings, json=False)
+    return settings
+
+
+def _in_days(days: float) -> datetime:
+    if not math.isfinite(days) or days > _LONGEST_LIFE_DAYS:
+        raise click.UsageError(f"--expires-in-days: at most {_LONGEST_LIFE_DAYS:,}")
+    return datetime.now(UTC) + timedelta(days=days)
 
 
 def _key(key: ApiKey) -> dict[str, Any]:

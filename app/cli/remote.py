@@ -43,7 +43,7 @@ def connected(command: Command) -> Command:
         if not key:
             fail("no API key: give --key, or set LLM_JOBS_API_KEY", Exit.USAGE)
         url = url or f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
-        with Client(url, key, patience_seconds=5) as client, _errors_as_statuses():
+        with _errors_as_statuses(), _client(url, key) as client:
             command(client, as_json, **rest)
 
     return run  # type: ignore[return-value]
@@ -242,6 +242,13 @@ def cancel(client: Client, as_json: bool, *, job_id: str) -> None:
         note(f"job {job_id}: {output.status}")
 
 
+def _client(url: str, key: str) -> Client:
+    try:
+        return Client(url, key.strip(), patience_seconds=5)
+    except ValueError as error:
+        fail(str(error), Exit.USAGE)
+
+
 def _accepted(job: Job, as_json: bool) -> None:
     if as_json:
         show_json({"job_id": job.job_id, "output_id": job.output_id, "status": job.status})
@@ -275,7 +282,9 @@ def _status_of(output: Output) -> Exit:
 
 
 def _output(client: Client, id_or_job_id: str) -> Output:
-    if id_or_job_id.isdigit():
+    if not id_or_job_id.strip():
+        raise click.UsageError("give an output's number or a job's id")
+    if id_or_job_id.isascii() and id_or_job_id.isdigit():
         return client.outputs.get(int(id_or_job_id))
     return client.jobs.get(id_or_job_id)
 
@@ -286,8 +295,15 @@ def _job(client: Client, output: Output) -> Job:
 
 def _text(argument: str) -> str:
     if argument == "-":
-        return sys.stdin.read()
+        return _standard_input()
     return _file(argument[1:]) if argument.startswith("@") else argument
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"standard input is not UTF-8: {error}") from None
 
 
 def _object(argument: str | None, option: str) -> dict[str, Any]:
@@ -332,5 +348,7 @@ def _errors_as_statuses() -> Iterator[None]:
         fail(error.message, Exit.TIMEOUT)
     except Unreachable as error:
         fail(error.message, Exit.UNREACHABLE)
+    except UnicodeEncodeError:
+        fail("an argument is not UTF-8", Exit.USAGE)
     except ApiError as error:
         fail(error.message, Exit.UNREACHABLE if error.status >= 500 else Exit.USAGE)

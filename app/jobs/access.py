@@ -21,10 +21,10 @@ def get(
     """One row by either of its names. Raises NotFound for an unknown one and for a stranger's."""
     if job_id is not None:
         output = _by_job_id(session, job_id)
-        named = f"Unknown job: {job_id[:80]}"
+        named = f"Unknown job: {job_id[:80]}" if job_id else "Unknown job"
     else:
         output = row_by_id(session, LLMOutput, output_id)
-        named = f"Unknown output: {output_id}"
+        named = f"Unknown output: {output_id}" if (output_id or 0) > 0 else "Unknown output"
     if output is None or not caller.sees(output.user_id):
         raise NotFound(named)
     return output

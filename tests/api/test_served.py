@@ -53,6 +53,23 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in chunks) + b"0\r\n\r\n"
 
 
+@pytest.mark.parametrize(
+    ("content_type", "status"), [("application/json", 413), ("text/plain", 415)]
+)
+def test_a_client_that_sends_all_before_it_listens_still_learns_why_it_was_refused(
+    server: Server, content_type: str, status: int
+) -> None:
+    connection = server.connect()
+    headers = {"Content-Type": content_type, **server.house.alice.headers}
+    connection.request("POST", JOBS, b"{" + b" " * 20_000_000, headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Content-Type"]) == (status, PROBLEM)
+    answer.read()
+    connection.request("GET", "/api/v1/me", headers=server.house.alice.headers)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_curl_gets_the_seeds_answer(server: Server) -> None:
     body = json.dumps(SEED, indent=2)
     done = subprocess.run(
