@@ -9,7 +9,11 @@ A comment before a fenced block, unseen by readers, says what the block is:
     <!-- file: name -->        what the reader saves under this name
     <!-- not run: reason -->   an example that stays as it is
 
-Blocks of `sh`, `python`, `json` and `toml` need one of these. JSON output is compared as data:
+A comment of its own, `<!-- wait: command -->`, makes the test wait until the command succeeds,
+where a reader has been slow enough.
+
+
+Blocks of `sh`, `python`, `json` and `toml` need a mark. JSON output is compared as data:
 every member on the page must be there, a number stands for any number.
 """
 
@@ -28,6 +32,7 @@ MARKED = ("sh", "python", "json", "toml")
 
 _FENCE = re.compile(r"(?P<ticks>`{3,})(?P<language>\w*)\s*")
 _MARK = re.compile(r"\s*<!-- (?P<mark>run|start|output|file|not run)(?P<rest>.*?) -->\s*")
+_WAIT = re.compile(r"<!-- wait: (?P<command>.+) -->")
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"#{1,6} (?P<title>.+)")
 
@@ -73,6 +78,8 @@ def _blocks(lines: list[str]) -> Iterator[Block]:
                 ticks, mark = "", None
         elif fence := _FENCE.fullmatch(line):
             start, ticks, language = number, fence["ticks"], fence["language"]
+        elif wait := _WAIT.fullmatch(line):
+            yield Block(number, "sh", wait["command"], "wait")
         elif line.strip():
             mark = _MARK.fullmatch(line)
 

@@ -149,16 +149,18 @@ class _Services(BaseHTTPRequestHandler):
         if self.headers["X-Key"] != "textworks-key":
             return self._answer(401, {"error": "wrong key"})
         if asked["model"] == "busy":
-            return self._answer(503, {"error": "busy"})
+            return self._answer(503, {"error": "busy"}, **{"Retry-After": "60"})
         text = asked["prompt"].upper()
         words = len(asked["prompt"].split())
         return self._answer(
             200, {"text": text, "complete": True, "words_in": words, "words_out": words}
         )
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
+    def _answer(self, status: int, body: dict[str, Any], **headers: str) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

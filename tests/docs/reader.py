@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.docs.page import ROOT, Block, check_output
 from tests.support.processes import RunningProcess, run_process
+from tests.support.waiting import eventually
 
 ADDRESS = "http://127.0.0.1:8000"
 KEYS = ("YOUR_KEY", "YOUR_TOKEN")
@@ -63,6 +64,8 @@ class Reader:
             command = ["bash", "-c", _SERVER.format(block=self._with_own_values(block.text))]
             server = run_process(command, cwd=self.directory, env=self._environment, grace=20)
             self.servers.append(self._stack.enter_context(server))
+        elif block.mark == "wait":
+            eventually(lambda: self._shell(block.text).returncode == 0, timeout=30)
         elif block.mark == "output":
             check_output(block, self.printed)
 
@@ -81,7 +84,15 @@ class Reader:
         if block.language == "python":
             self._save(".block.py", text)
             text = "python .block.py"
-        done = subprocess.run(
+        done = self._shell(text)
+        self.printed = done.stdout
+        assert done.returncode == block.status, (
+            f"line {block.line} ended with {done.returncode}, not {block.status}:\n{done.stdout}"
+            + "\n".join(server.output[-3000:] for server in self.servers)
+        )
+
+    def _shell(self, text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             ["bash", "-c", _SHELL.format(block=text)],
             cwd=self.directory,
             env=self._environment,
@@ -90,11 +101,6 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=_LONGEST_SECONDS,
-        )
-        self.printed = done.stdout
-        assert done.returncode == block.status, (
-            f"line {block.line} ended with {done.returncode}, not {block.status}:\n{done.stdout}"
-            + "\n".join(server.output[-3000:] for server in self.servers)
         )
 
     def _with_own_values(self, text: str) -> str:
