@@ -293,11 +293,11 @@ def test_nul_and_lone_surrogates_do_not_break_rendering() -> None:
     ids=range(12),
 )
 def test_hostile_text_takes_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(TemplateSyntaxError, Unprocessable):
         parse(text).render({"x": "v", "a": {"a": 1}})
 
-    assert time.perf_counter() - started < 3  # quadratic would be minutes
+    assert time.process_time() - started < 5  # quadratic would be minutes
 
 
 def test_short_templates_are_parsed_once() -> None:
