@@ -16,6 +16,7 @@ from app import log as logging
 from app.queue import TASK_NAME, celery_app
 from app.runtime import Runtime
 from app.settings import Settings, load_settings
+from workers import careful_redis
 from workers.carry_out import carry_out
 from workers.dispatching import dispatcher_step
 from workers.pool import current_delivery, equip
@@ -37,6 +38,7 @@ _WORKER_OPTIONS = {
 def make_worker_app(settings: Settings) -> Celery:
     """The worker's Celery app. Nothing connects before the worker starts."""
     on_redis = settings.broker.startswith(("redis", "valkey", "unix"))
+    careful_redis.use()
     app = celery_app(
         settings,
         broker_transport_options=_WORKER_OPTIONS if on_redis else {},

@@ -15,9 +15,8 @@ import json
 import os
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +38,7 @@ from app.providers.registry import resolve
 from app.runtime import Runtime
 from app.settings import Settings
 from app.simulator.testing import RunningSimulator, running_simulator
-from models import ENDED, Attempt, LLMOutput, Role, WorkerHeartbeat
+from models import ENDED, Attempt, LLMOutput, WorkerHeartbeat
 from tests.support.processes import RunningProcess, run_process
 from tests.support.waiting import eventually
 
@@ -49,14 +48,18 @@ CONTEXT = {"concept": "machine learning"}
 SHORT_CLOCKS = {
     "LLM_JOBS_LEASE_SECONDS": "4",
     "LLM_JOBS_HEARTBEAT_SECONDS": "1",
-    "LLM_JOBS_RETRY_BASE_SECONDS": "0.1",
-    "LLM_JOBS_RETRY_MAX_SECONDS": "1",
-    "LLM_JOBS_DISPATCH_SECONDS": "0.2",
+    "LLM_JOBS_RETRY_BASE_SECONDS": "0.05",
+    "LLM_JOBS_RETRY_MAX_SECONDS": "0.4",
+    "LLM_JOBS_DISPATCH_SECONDS": "0.1",
     "LLM_JOBS_REWAKE_SECONDS": "2",
     "LLM_JOBS_CALL_TIMEOUT_SECONDS": "30",
-    "LLM_JOBS_FETCH_TIMEOUT_SECONDS": "5",
+    "LLM_JOBS_FETCH_TIMEOUT_SECONDS": "1.5",
     "LLM_JOBS_SHUTDOWN_GRACE_SECONDS": "10",
     "LLM_JOBS_RATE_LIMIT": "60000/minute",
+}
+VENDOR_KEYS = {
+    "OPENAI_API_KEY": "sk-canary-4f1d0c-openai",
+    "ANTHROPIC_API_KEY": "canary-9be27a-anthropic",
 }
 _FLOWER_AUTH = ("admin", "flower-password")
 _PLUGIN = "tests.support.plugin"
@@ -314,11 +317,14 @@ def running_platform(
     workers: int = 1,
     web: bool = False,
     flower: bool = False,
+    vendors: bool = False,
     **settings: object,
 ) -> Iterator[Platform]:
     """A platform on a migrated database, until the block ends. Each part is ready, and warm.
 
-    `settings` are given as `lease_seconds=2`; the rest are `SHORT_CLOCKS` and defaults.
+    With `vendors` the simulator stands in for OpenAI and Anthropic, each by its own wire format and
+    with `VENDOR_KEYS`. `settings` are given as `lease_seconds=2`; the rest are `SHORT_CLOCKS` and
+    defaults.
     """
     with ExitStack() as stack:
         machine = stack.enter_context(pytest.MonkeyPatch.context())
@@ -341,6 +347,11 @@ def running_platform(
             "REDIS_URL": server.url,
             "LLM_JOBS_SIMULATOR_URL": simulator.url,
         }
+        if vendors:
+            env |= VENDOR_KEYS | {
+                "OPENAI_BASE_URL": simulator.openai_url,
+                "ANTHROPIC_BASE_URL": simulator.anthropic_url,
+            }
         runtime = Runtime.from_settings(_settings(env))
         stack.callback(runtime.close)
         platform = Platform(directory, env, runtime, simulator, redis, server.url)

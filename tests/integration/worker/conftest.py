@@ -1,0 +1,54 @@
+"""One real platform on each kind of database, for all tests here that do not break it.
+
+They are shared: each test looks at its own jobs only, and leaves no standing order behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.databases import SQLiteDatabases
+from tests.support.platform import Platform, running_platform
+from tests.support.postgres_server import PostgresServer
+
+LEASE = {"lease_seconds": 60, "heartbeat_seconds": 15}
+"""Nothing here may happen only because a heartbeat came by."""
+
+
+@pytest.fixture(scope="session")
+def sqlite_platform(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_databases: SQLiteDatabases
+) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("platform")
+    url = sqlite_databases.migrated(directory / "llm_jobs.db")
+    with running_platform(directory, database_url=url, vendors=True, **LEASE) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def postgres_platform(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    postgres_template: str,
+) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("platform")
+    with postgres_server.database(template=postgres_template) as name:
+        url = postgres_server.url(name)
+        with running_platform(directory, database_url=url, vendors=True, **LEASE) as platform:
+            yield platform
+
+
+@pytest.fixture
+def platform(sqlite_platform: Platform) -> Platform:
+    """A running platform with one worker, for what does not depend on the database."""
+    return sqlite_platform
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_platform(request: pytest.FixtureRequest) -> Platform:
+    """The same on each kind of database; the test runs once on each."""
+    name = {"sqlite": "sqlite_platform", "postgresql": "postgres_platform"}[request.param]
+    found: Platform = request.getfixturevalue(name)
+    return found

@@ -1,0 +1,84 @@
+"""The Redis transport of a worker, careful with what it reads: no message ends the worker.
+
+Kombu lets whatever is wrong with a message's envelope rise to Celery's loop, where it counts as
+unrecoverable: one line of garbage on a queue ends every worker that meets it. Here such a message
+is dropped and logged, without its content. Broken *bodies* are Celery's own business already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+import structlog
+from kombu.transport import TRANSPORT_ALIASES, redis
+
+log = structlog.get_logger(__name__)
+
+_FAILURES: tuple[type[BaseException], ...] = tuple(
+    error
+    for error in (*redis.Transport.connection_errors, *redis.Transport.channel_errors)
+    if error is not KeyError
+)
+"""What says something of the connection. Kombu counts a missing field of a message to that."""
+
+_EMPTY_OR_FAILURES: tuple[type[BaseException], ...] = (Empty, *_FAILURES)
+
+
+def use() -> None:
+    """Every `redis://` and `rediss://` connection made from now on in this process is careful."""
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+
+
+class Channel(redis.Channel):
+    """Drops messages it cannot read, and those whose consumer cannot."""
+
+    def basic_consume(
+        self, queue: str, no_ack: bool, callback: Callable[[Any], Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """As always, but what the consumer raises ends its message and nothing else."""
+
+        def careful(message: Any) -> Any:
+            try:
+                return callback(message)
+            except _FAILURES:
+                raise
+            except Exception as error:
+                _dropped(error)
+                if not no_ack and not message.acknowledged:
+                    message.ack()
+
+        consume: Any = super().basic_consume
+        return consume(queue, no_ack, careful, *args, **kwargs)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            read: Any = super()._brpop_read
+            return read(**options)
+        except _EMPTY_OR_FAILURES:
+            raise
+        except Exception as error:
+            _dropped(error)
+            return True  # it is off its list
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
+        try:
+            deliver: Any = super()._deliver_fanout_message
+            return deliver(message, exchange)
+        except _FAILURES:
+            raise
+        except Exception as error:
+            _dropped(error)
+            return None
+
+
+class Transport(redis.Transport):
+    """Redis, with channels of that kind."""
+
+    Channel = Channel
+
+
+def _dropped(error: Exception) -> None:
+    log.warning("unreadable message dropped", error=type(error).__name__)
