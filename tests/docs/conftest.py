@@ -10,6 +10,7 @@ import pytest
 
 from app.dev.ports import free_port
 from app.simulator.testing import running_simulator
+from llm_jobs import Client
 from tests.docs.platform import Platform, running_platform
 from tests.docs.reader import ADDRESS, KEYS, Reader
 
@@ -48,3 +49,17 @@ def operator(empty_postgres_url: str, redis_url: str, tmp_path: Path) -> Iterato
         }
         with closing(Reader(tmp_path, typed=typed, given=given)) as reader:
             yield reader
+
+
+@pytest.fixture
+def client(platform: Platform) -> Iterator[Client]:
+    """A client of the running platform."""
+    with closing(Client(platform.url, platform.key)) as client:
+        yield client
+
+
+@pytest.fixture
+def over_http(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`llm_jobs` in this test speaks to the running platform."""
+    monkeypatch.setenv("LLM_JOBS_URL", platform.url)
+    monkeypatch.setenv("LLM_JOBS_API_KEY", platform.key)

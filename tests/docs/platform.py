@@ -23,6 +23,7 @@ import pytest
 from app.dev.ports import free_port
 from app.settings import Settings
 from app.simulator.testing import RunningSimulator, running_simulator
+from llm_jobs import Job, Output
 from tests.docs.page import ROOT, blocks
 from tests.support.processes import RunningProcess, run_process
 
@@ -48,6 +49,11 @@ class Platform:
         found = re.findall(r"^\w+ +\| (\{.*\})$", self.process.output, re.MULTILINE)
         records = (json.loads(line) for line in found)
         return [r for r in records if r["message"].startswith(event) and r.get("job_id") == job_id]
+
+
+def ended(job: Job) -> Output:
+    """Wait for a job; its output."""
+    return job.wait(timeout_seconds=60)
 
 
 @contextmanager
