@@ -247,11 +247,17 @@ def load_settings() -> Settings:
         ]
         raise ConfigurationError("\n".join(lines)) from None
     except SettingsError as error:
-        raise ConfigurationError(f"{error}: it is not JSON") from None
+        raise ConfigurationError(_not_json(error)) from None
     except OSError as error:
         raise ConfigurationError(
             f"a file named by a *_FILE setting cannot be read: {error}"
         ) from None
+
+
+def _not_json(error: SettingsError) -> str:
+    field = re.search(r'field "(\w+)"', str(error))
+    named = field and Settings.model_fields.get(field[1])
+    return f"{named.alias}: it is not JSON" if named else str(error)
 
 
 def _refuse_unknown_names(environment: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ def test_a_platform_that_does_not_hold_the_answer_is_not_asked_in_a_rush(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(handles.time, "sleep", slept.append)
+    monkeypatch.setattr("llm_jobs.handles.time.sleep", slept.append)
     platform: Any = _Busy(["pending", "processing", "completed"])
     assert Job(output_id=1, job_id="j", backend=platform).wait(60).status == "completed"
     assert slept == pytest.approx([handles.PAUSE_SECONDS] * 2, abs=0.1)
