@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.dev.procfile import shipped_procfile
-from tests.docs.page import MARKED, ROOT, all_pages, anchors, blocks, links
+from tests.docs.page import MARKED, ROOT, Block, all_pages, anchors, blocks, links
 from tests.docs.reader import Reader
 
 #: Pages whose examples all say whether they are run; the rest is generated, or the README.
@@ -69,3 +72,23 @@ def test_production_starts_what_the_procfile_says() -> None:
     ]
     procfile = shipped_procfile()
     assert shown == [procfile["web"], procfile["worker"]]
+
+
+def test_the_readmes_curl_and_python_work(reader: Reader) -> None:
+    shown = blocks(Path("README.md"))
+    curl = next(b for b in shown if b.language == "sh" and b.text.startswith("curl"))
+    reader.follow(replace(curl, mark="run", text=curl.text.replace("curl ", "curl -sS ", 1)))
+    answer = next(b for b in shown if b.language == "json")
+    assert list(json.loads(reader.printed))[:4] == list(json.loads(answer.text))[:4]
+    key = Block(0, "sh", "LLM_JOBS_API_KEY=YOUR_KEY", "run")
+    python = next(b for b in shown if b.language == "python")
+    for block in (key, replace(python, mark="run")):
+        reader.follow(block)
+
+
+def test_the_readmes_commands_are_targets_of_make() -> None:
+    text = "\n".join(b.text for b in blocks(Path("README.md")) if b.language == "sh")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    wanted = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
+    assert {"run", "test"} <= wanted
+    assert [name for name in wanted if f"\n{name}:" not in makefile] == []
