@@ -124,6 +124,9 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
                 "keepalives_idle": 15,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
+                # A plan prepared while a table was small would be kept when it has grown
+                # (measured: a claim took 20 times as long), and poolers dislike them.
+                "prepare_threshold": None,
             },
         )
     if backend == "sqlite":

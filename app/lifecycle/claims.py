@@ -29,7 +29,7 @@ from app.lifecycle.order import MOST_ID, lock
 from app.text import clean_text, deep_clean
 from models import Kind, LLMOutput, Outcome, Status
 from models.base import table_of
-from models.batch import payload, recordset
+from models.batch import arguments, named_by, recordset
 from models.types import BigId, now, seconds_until
 
 _T = table_of(LLMOutput)
@@ -149,10 +149,9 @@ def claim(
         return {}
     lock(session, {d.output_id for d in named})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, ({"id": d.output_id, "job_id": clean_text(d.job_id)} for d in named))
-    result = session.execute(
-        _claim(dialect), {"rows": rows, "worker_name": worker, "lease": lease_seconds}
-    )
+    rows = ({"id": d.output_id, "job_id": clean_text(d.job_id)} for d in named)
+    holder = {"worker_name": worker, "lease": lease_seconds}
+    result = session.execute(_claim(dialect), arguments(dialect, rows) | holder)
     claims = {row.id: _claim_of(row) for row in result}
     open_attempts(session, [(c.output_id, c.fence, Kind.ANSWER, worker) for c in claims.values()])
     return claims
@@ -164,8 +163,8 @@ def renew(session: Session, held: Sequence[Held], *, lease_seconds: float) -> di
         return {}
     lock(session, {h.output_id for h in held})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, ({"id": h.output_id, "fence": h.fence} for h in held))
-    result = session.execute(_renew(dialect), {"rows": rows, "lease": lease_seconds})
+    rows = ({"id": h.output_id, "fence": h.fence} for h in held)
+    result = session.execute(_renew(dialect), arguments(dialect, rows) | {"lease": lease_seconds})
     return {
         (row.id, row.fence): Renewal(cancel_requested=row.cancel_requested_at is not None)
         for row in result
@@ -188,7 +187,7 @@ def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
     ]
     moved = {
         (row.id, row.fence - 1): row
-        for row in session.execute(_again(dialect), {"rows": payload(dialect, rows)})
+        for row in session.execute(_again(dialect), arguments(dialect, rows))
     }
     users = {key: row.user_id for key, row in moved.items()}
     close_attempts(session, items, won=users, outcome=Outcome.CONTINUED)
@@ -204,8 +203,11 @@ def release(session: Session, items: Sequence[Release]) -> dict[Key, Ended]:
     items = each_once(items)
     lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, map(_held_row, items))
-    moved = {(row.id, row.fence): row for row in session.execute(_release(dialect), {"rows": rows})}
+    rows = map(_held_row, items)
+    moved = {
+        (row.id, row.fence): row
+        for row in session.execute(_release(dialect), arguments(dialect, rows))
+    }
     users = {key: row.user_id for key, row in moved.items()}
     close_attempts(session, items, won=users, outcome=Outcome.RELEASED)
     return {key: Ended(row.id, row.job_id, row.status) for key, row in moved.items()}
@@ -246,6 +248,7 @@ def _claim(dialect: str) -> ReturningUpdate[Any]:
     return (
         update(_T)
         .where(
+            named_by(dialect, _T.c.id),
             _T.c.id == v.c.id,
             _T.c.job_id == v.c.job_id,
             guards.is_pending(),
@@ -271,7 +274,7 @@ def _renew(dialect: str) -> ReturningUpdate[Any]:
     v = recordset(dialect, {"id": BigId, "fence": Integer})
     return (
         update(_T)
-        .where(guards.mine(v))
+        .where(named_by(dialect, _T.c.id), guards.mine(v))
         .values(effects.leased(bindparam("lease", type_=Float)))
         .returning(_T.c.id, _T.c.fence, _T.c.cancel_requested_at)
     )
@@ -282,7 +285,7 @@ def _again(dialect: str) -> ReturningUpdate[Any]:
     v = recordset(dialect, _HELD | {"prompt": Text, "lease": Float})
     return (
         update(_T)
-        .where(guards.mine(v), guards.not_cancelled())
+        .where(named_by(dialect, _T.c.id), guards.mine(v), guards.not_cancelled())
         .values(
             prompt=func.coalesce(v.c.prompt, _T.c.prompt),
             **effects.next_fence(),
@@ -299,7 +302,7 @@ def _release(dialect: str) -> ReturningUpdate[Any]:
     v = recordset(dialect, _HELD)
     return (
         update(_T)
-        .where(guards.mine(v), guards.not_cancelled())
+        .where(named_by(dialect, _T.c.id), guards.mine(v), guards.not_cancelled())
         .values(
             status=Status.PENDING,
             run_at=now(),

@@ -16,7 +16,7 @@ from app.lifecycle import effects, guards
 from app.lifecycle.order import lock
 from models import ControlKind, LLMOutput, QueueControl, Status
 from models.base import table_of
-from models.batch import payload, recordset
+from models.batch import arguments, named_by, recordset
 from models.types import BigId, now, now_plus, statement_now
 
 _T = table_of(LLMOutput)
@@ -137,8 +137,8 @@ def _move(session: Session, statement: Any, output_ids: Sequence[int]) -> Sequen
         return []
     lock(session, set(output_ids))
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, ({"id": output_id} for output_id in output_ids))
-    return session.execute(statement(dialect), {"rows": rows}).all()
+    rows = ({"id": output_id} for output_id in output_ids)
+    return session.execute(statement(dialect), arguments(dialect, rows)).all()
 
 
 @cache
@@ -147,7 +147,8 @@ def _cancel(dialect: str) -> ReturningUpdate[Any]:
     pending = guards.is_pending()
     return (
         update(_T)
-        .where(_T.c.id == v.c.id, or_(pending, guards.is_processing()))
+        .where(named_by(dialect, _T.c.id), _T.c.id == v.c.id)
+        .where(or_(pending, guards.is_processing()))
         .values(
             status=case((pending, Status.CANCELLED), else_=_T.c.status),
             cancel_requested_at=func.coalesce(_T.c.cancel_requested_at, now()),
@@ -165,7 +166,7 @@ def _advance(dialect: str) -> ReturningUpdate[Any]:
     v = recordset(dialect, {"id": BigId})
     return (
         update(_T)
-        .where(_T.c.id == v.c.id, guards.is_pending())
+        .where(named_by(dialect, _T.c.id), _T.c.id == v.c.id, guards.is_pending())
         .values(run_at=now(), **effects.to_be_sent(), **effects.touched())
         .returning(_T.c.id)
     )

@@ -28,7 +28,7 @@ from app.lifecycle.order import lock
 from app.text import deep_clean
 from models import ControlKind, LLMOutput, Outcome, Status
 from models.base import table_of
-from models.batch import json_text, payload, recordset
+from models.batch import arguments, json_text, named_by, recordset
 from models.types import BigId, json_value, now_plus
 
 _T = table_of(LLMOutput)
@@ -172,8 +172,8 @@ def _end(
     items = each_once(items)
     lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
-    rows = payload(dialect, (_ending_row(item, extra(item)) for item in items))
-    result = session.execute(statement(dialect), {"rows": rows})
+    rows = (_ending_row(item, extra(item)) for item in items)
+    result = session.execute(statement(dialect), arguments(dialect, rows))
     moved = {(row.id, row.fence): row for row in result}
     close_attempts(
         session,
@@ -206,7 +206,7 @@ def _delayed(item: RetryLater | Snoozed) -> Mapping[str, Any]:
 @cache
 def _complete(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, raw_response=Text, parsed_output=Text, result_items=Text)
-    return _move(v, Status.COMPLETED, guards.not_cancelled()).values(
+    return _move(dialect, v, Status.COMPLETED, guards.not_cancelled()).values(
         raw_response=v.c.raw_response,
         parsed_output=json_value(v.c.parsed_output),
         result_items=json_value(v.c.result_items),
@@ -230,7 +230,7 @@ def _snooze(dialect: str) -> ReturningUpdate[Any]:
 @cache
 def _fail(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, error_code=String, error_message=Text)
-    return _move(v, Status.FAILED, guards.not_cancelled()).values(
+    return _move(dialect, v, Status.FAILED, guards.not_cancelled()).values(
         **effects.failure(v.c.error_code, v.c.error_message),
         **effects.one_try_used(),
         **effects.over(),
@@ -240,7 +240,7 @@ def _fail(dialect: str) -> ReturningUpdate[Any]:
 @cache
 def _stop(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, raw_response=Text)
-    return _move(v, Status.CANCELLED, guards.cancel_asked()).values(
+    return _move(dialect, v, Status.CANCELLED, guards.cancel_asked()).values(
         raw_response=v.c.raw_response,
         error_code=literal("cancelled"),
         error_message=literal("Cancelled while it was running"),
@@ -250,7 +250,7 @@ def _stop(dialect: str) -> ReturningUpdate[Any]:
 
 def _back_to_pending(dialect: str) -> ReturningUpdate[Any]:
     v = _rows(dialect, delay=Float, error_code=String, error_message=Text)
-    return _move(v, Status.PENDING, guards.not_cancelled()).values(
+    return _move(dialect, v, Status.PENDING, guards.not_cancelled()).values(
         run_at=now_plus(v.c.delay),
         error_code=v.c.error_code,
         error_message=v.c.error_message,
@@ -263,10 +263,10 @@ def _rows(dialect: str, **columns: Any) -> Any:
     return recordset(dialect, {**shared, **USAGE_COLUMNS, **columns})
 
 
-def _move(v: Any, status: Status, guard: ColumnElement[bool]) -> ReturningUpdate[Any]:
+def _move(dialect: str, v: Any, status: Status, guard: ColumnElement[bool]) -> ReturningUpdate[Any]:
     return (
         update(_T)
-        .where(guards.mine(v), guard)
+        .where(named_by(dialect, _T.c.id), guards.mine(v), guard)
         .values(
             status=status,
             prompt=func.coalesce(v.c.prompt, _T.c.prompt),

@@ -40,7 +40,7 @@ from app.lifecycle.order import lock_rows
 from app.text import deep_clean
 from models import Attempt, Kind, LLMOutput, Outcome, User
 from models.base import table_of
-from models.batch import payload, recordset
+from models.batch import arguments, named_by, payload, recordset
 from models.types import BigId, now
 
 _T = table_of(LLMOutput)
@@ -177,7 +177,7 @@ def close_attempts(
         }
         for item in items
     ]
-    result = session.execute(_close(dialect), {"rows": payload(dialect, rows)})
+    result = session.execute(_close(dialect), arguments(dialect, rows, key="output_id"))
     closed = {(row.output_id, row.number) for row in result}
     owners = dict(won) | _add_to_rows(session, [item for item in lost if item.key in closed])
     _owe(session, [(owners.get(item.key), item.report) for item in items if item.key in closed])
@@ -225,7 +225,7 @@ def _add_to_rows(session: Session, items: Sequence[Closing]) -> dict[Key, int | 
     if not used_rows:
         return {}
     dialect = session.get_bind().dialect.name
-    result = session.execute(_add(dialect), {"rows": payload(dialect, used_rows)})
+    result = session.execute(_add(dialect), arguments(dialect, used_rows))
     users = {row.id: row.user_id for row in result}
     return {item.key: users.get(item.output_id) for item in items}
 
@@ -253,7 +253,7 @@ def _pay(session: Session) -> None:
         lock_rows(session, _U, owed.keys())
     dialect = session.get_bind().dialect.name
     rows = [{"id": user_id, "tokens": tokens} for user_id, tokens in owed.items()]
-    session.execute(_add_to_users(dialect), {"rows": payload(dialect, rows)})
+    session.execute(_add_to_users(dialect), arguments(dialect, rows))
 
 
 @cache
@@ -277,6 +277,7 @@ def _close(dialect: str) -> ReturningUpdate[Any]:
     said = [*REPORT_COLUMNS, "error_code", "error_message", "delay_seconds", "text"]
     return (
         update(_A)
+        .where(named_by(dialect, _A.c.output_id))
         .where(_A.c.output_id == v.c.output_id, _A.c.number == v.c.number, open_)
         .values({name: func.coalesce(v.c[name], _A.c[name]) for name in said})
         .values(outcome=case((running, v.c.outcome), else_=_A.c.outcome), finished_at=now())
@@ -304,13 +305,15 @@ def _add(dialect: str) -> ReturningUpdate[Any]:
         name: case((v.c[name].is_not(None), _sum(name, v.c[name])), else_=_T.c[name])
         for name in USAGE_COLUMNS
     }
-    return update(_T).where(_T.c.id == v.c.id).values(added).returning(_T.c.id, _T.c.user_id)
+    named = (named_by(dialect, _T.c.id), _T.c.id == v.c.id)
+    return update(_T).where(*named).values(added).returning(_T.c.id, _T.c.user_id)
 
 
 @cache
 def _add_to_users(dialect: str) -> Update:
     v = recordset(dialect, {"id": BigId, "tokens": BigId})
-    return update(_U).where(_U.c.id == v.c.id).values(tokens_used=_U.c.tokens_used + v.c.tokens)
+    named = (named_by(dialect, _U.c.id), _U.c.id == v.c.id)
+    return update(_U).where(*named).values(tokens_used=_U.c.tokens_used + v.c.tokens)
 
 
 def _sum(name: str, used: Any) -> Any:

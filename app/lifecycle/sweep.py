@@ -32,7 +32,7 @@ from app.lifecycle.guards import POISON_LOSSES
 from app.lifecycle.ledger import Ended
 from models import Attempt, LLMOutput, Outcome, Status
 from models.base import table_of
-from models.batch import payload, recordset
+from models.batch import arguments, named_by, recordset
 from models.types import BigId, now, seconds_until, statement_now_plus
 
 _T = table_of(LLMOutput)
@@ -62,8 +62,7 @@ def rescue(session: Session, *, limit: int = 500) -> dict[int, Ended]:
     rescued = _ended(session.execute(_rescue(), {"most": limit}))
     if rescued:
         dialect = _dialect(session)
-        rows = payload(dialect, ({"id": output_id} for output_id in rescued))
-        session.execute(_lose(dialect), {"rows": rows})
+        session.execute(_lose(dialect), _ids(dialect, rescued))
     return rescued
 
 
@@ -162,6 +161,7 @@ def _lose(dialect: str) -> Update:
     v = recordset(dialect, {"id": BigId})
     return (
         update(_A)
+        .where(named_by(dialect, _A.c.output_id))
         .where(_A.c.output_id == v.c.id, _A.c.outcome == Outcome.RUNNING)
         .values(outcome=Outcome.LOST, finished_at=now(), error_code="worker_lost")
     )
@@ -213,8 +213,8 @@ def _still_unsent(session: Session, picked: Sequence[int]) -> list[Due]:
     """The picked rows that nobody else has taken meanwhile, held, in the order picked."""
     if not picked:
         return []
-    rows = payload(_dialect(session), ({"id": output_id} for output_id in picked))
-    found = session.execute(_take(_dialect(session)), {"rows": rows})
+    dialect = _dialect(session)
+    found = session.execute(_take(dialect), _ids(dialect, picked))
     taken = {row.id: _due(row) for row in found}
     return [taken[output_id] for output_id in picked if output_id in taken]
 
@@ -224,7 +224,11 @@ def _take(dialect: str) -> Select[Any]:
     v = recordset(dialect, {"id": BigId})
     return guards.taken_by_nobody(  # type: ignore[no-any-return]
         select(*_DUE_COLUMNS).where(
-            _T.c.id.in_(select(v.c.id)), guards.is_pending(), guards.unsent(), guards.is_due()
+            named_by(dialect, _T.c.id),
+            _T.c.id.in_(select(v.c.id)),
+            guards.is_pending(),
+            guards.unsent(),
+            guards.is_due(),
         )
     )
 
@@ -234,17 +238,22 @@ def _mark(session: Session, output_ids: Sequence[int], **woken: Any) -> None:
     if not output_ids:
         return
     dialect = _dialect(session)
-    rows = payload(dialect, ({"id": output_id} for output_id in output_ids))
-    session.execute(_free(dialect).values(woken), {"rows": rows})
+    session.execute(_free(dialect).values(woken), _ids(dialect, output_ids))
 
 
 @cache
 def _free(dialect: str) -> Update:
     v = recordset(dialect, {"id": BigId})
     free = guards.taken_by_nobody(
-        select(_T.c.id).where(_T.c.id.in_(select(v.c.id)), guards.is_pending())
+        select(_T.c.id).where(
+            named_by(dialect, _T.c.id), _T.c.id.in_(select(v.c.id)), guards.is_pending()
+        )
     ).cte("free")
     return update(_T).where(_T.c.id.in_(select(free.c.id)))
+
+
+def _ids(dialect: str, output_ids: Iterable[int]) -> dict[str, Any]:
+    return arguments(dialect, ({"id": output_id} for output_id in output_ids))
 
 
 def _dialect(session: Session) -> str:

@@ -163,8 +163,8 @@ def test_a_full_disk_is_unavailable_and_takes_nothing_away(sqlite_url: str) -> N
         accepted = [held.output_id]
 
         def post_until_it_is_full() -> None:
-            for _ in range(1000):
-                accepted.append(world.post(context={"x": "x" * 10_000})[0].output_id)
+            while len(accepted) < 1000:
+                accepted.extend(made.output_id for made in world.post(context={"x": "x" * 10_000}))
 
         with pytest.raises(Unavailable):
             post_until_it_is_full()
@@ -220,6 +220,15 @@ def test_data_that_is_too_much_is_the_datas_fault(postgres_url: str) -> None:
 
         with pytest.raises(OperationalError, match="stack depth"):
             world.do(nest_too_deep)
+
+
+def test_no_plan_outlives_its_statement(postgres_url: str) -> None:
+    """One made while the table was small would be kept when it has grown."""
+    with a_world(postgres_url) as world:
+        for _ in range(10):
+            world.claim(world.post())
+        with world.database.read() as session:
+            assert session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
 
 
 def test_a_pool_that_is_used_up_is_unavailable(world: World) -> None:
