@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.simulator.testing import running_simulator
 from llm_jobs import Client
 from tests.docs.platform import Platform, running_platform
 from tests.docs.reader import ADDRESS, KEYS, Reader
+from tests.support.requirements import missing
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture
-def reader(platform: Platform, tmp_path: Path) -> Iterator[Reader]:
+def curl() -> str:
+    """The command the pages use; without it there is nothing to follow."""
+    return shutil.which("curl") or missing("curl", install="apt-get install curl")
+
+
+@pytest.fixture
+def reader(curl: str, platform: Platform, tmp_path: Path) -> Iterator[Reader]:
     """Somebody with a terminal, the platform's address and an API key."""
     given = {"LLM_JOBS_URL": platform.url, "PYTHONPATH": str(platform.site)}
     typed = {ADDRESS: platform.url, **dict.fromkeys(KEYS, platform.key)}
@@ -32,7 +40,9 @@ def reader(platform: Platform, tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.fixture
-def operator(empty_postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Reader]:
+def operator(
+    curl: str, empty_postgres_url: str, redis_url: str, tmp_path: Path
+) -> Iterator[Reader]:
     """Somebody with PostgreSQL, Redis and a model's key, who is to start the platform himself."""
     port = str(free_port())
     with running_simulator() as vendor:

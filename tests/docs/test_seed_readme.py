@@ -122,13 +122,13 @@ def test_basic_job_queuing_of_markdown_documentation() -> None:
 
 
 def test_api_usage_answers_the_seeds_curl_with_its_four_keys(
-    platform: Platform, client: Client
+    curl: str, platform: Platform, client: Client
 ) -> None:
     before = {output.id for output in client.outputs.list()}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {platform.key}"}
     done = subprocess.run(
         [
-            *("curl", "-sS", "-w", "\n%{http_code}"),
+            *(curl, "-sS", "-w", "\n%{http_code}"),
             *("-X", "POST", f"{platform.url}/api/v1/llm_jobs"),
             *(word for name, value in headers.items() for word in ("-H", f"{name}: {value}")),
             *("-d", SEED_BODY),
