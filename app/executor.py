@@ -198,17 +198,22 @@ class Execution:
         return self._answer
 
     async def _enlarge_if_cut(self, answer: Answer) -> Answer:
-        """A JSON answer cut by the token limit gets one more call with a larger limit."""
+        """An answer cut by the token limit gets one more call with a larger limit.
+
+        Not where the job itself set the limit and what was written is of use: half a text is, half
+        a JSON document is not.
+        """
         if answer.stop is not Stop.TRUNCATED:
             return answer
-        if self.claim.format != Format.JSON:
+        is_json = self.claim.format == Format.JSON
+        if is_json or _limit_of(self.claim.options) is None:
+            await self._again(Kind.ENLARGE, OutputTruncated())
+            answer = await self._call(self._messages, options=enlarged(self.claim.options))
+        if answer.stop is Stop.TRUNCATED:
+            if is_json:
+                raise OutputTruncated(billed=True)
             self._warn("The answer was cut by the token limit")
-            return answer
-        await self._again(Kind.ENLARGE, OutputTruncated())
-        larger = await self._call(self._messages, options=enlarged(self.claim.options))
-        if larger.stop is Stop.TRUNCATED:
-            raise OutputTruncated(billed=True)
-        return larger
+        return answer
 
     async def _parse_or_repair(self, answer: Answer) -> tuple[str, Any]:
         """The answer's text and value. Unreadable JSON gets one repair call, of the text alone."""

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import (
     AnyHttpUrl,
     BaseModel,
@@ -120,7 +121,7 @@ class Settings(BaseSettings):
     # Serving
     host: str = Field("127.0.0.1", alias="LLM_JOBS_HOST")
     port: int = Field(8000, alias="PORT", ge=0, le=65535)
-    web_threads: int = Field(32, alias="LLM_JOBS_WEB_THREADS", ge=1, le=1000)
+    web_threads: int = Field(128, alias="LLM_JOBS_WEB_THREADS", ge=1, le=1000)
     secret_key: SecretStr | None = Field(None, alias="LLM_JOBS_SECRET_KEY")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="LLM_JOBS_LOG_LEVEL"
@@ -238,7 +239,7 @@ def load_settings() -> Settings:
 
     Raises ConfigurationError naming each wrong setting, its value and what would be right.
     """
-    _refuse_unknown_names(os.environ)
+    _refuse_unknown_names({**dotenv_values(".env"), **os.environ})
     try:
         return Settings()  # type: ignore[call-arg]
     except ValidationError as error:
@@ -260,7 +261,7 @@ def _not_json(error: SettingsError) -> str:
     return f"{named.alias}: it is not JSON" if named else str(error)
 
 
-def _refuse_unknown_names(environment: Mapping[str, str]) -> None:
+def _refuse_unknown_names(environment: Mapping[str, str | None]) -> None:
     known = {str(field.alias) for field in Settings.model_fields.values()} | CLIENT_NAMES
     known |= {f"{name}_FILE" for name in known}
     unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)

@@ -155,6 +155,8 @@ class _Routing:
         if not rest:
             return self._bare()
         if vendor := registry().providers.get(prefix):
+            if self.settings.simulate_missing and self._is_lacking(vendor, rest):
+                return self._simulated(vendor.hint)
             return self._of(vendor, rest)
         if endpoint := _endpoints(self.settings).get(prefix):
             return _to(prefix, rest, secret=_endpoint_secret(endpoint))
@@ -164,12 +166,16 @@ class _Routing:
         vendors: list[Vendor] = list(registry().providers)
         claiming = next((vendor for vendor in vendors if vendor.claims(self.name)), None)
         if claiming is not None:
-            lacking = claiming.lists and not claiming.lists(self.name, self.settings)
-            return self._simulated(claiming.hint) if lacking else self._of(claiming, self.name)
+            if self._is_lacking(claiming, self.name):
+                return self._simulated(claiming.hint)
+            return self._of(claiming, self.name)
         for vendor in vendors:
             if vendor.lists and vendor.lists(self.name, self.settings):
                 return self._of(vendor, self.name)
         raise self._unsupported()
+
+    def _is_lacking(self, vendor: Vendor, model: str) -> bool:
+        return vendor.lists is not None and not vendor.lists(model, self.settings)
 
     def _of(self, vendor: Vendor, model: str) -> Route:
         secret = vendor.secret(self.settings)

@@ -171,6 +171,13 @@ def test_prefixed_name_needs_no_list() -> None:
     assert (route.provider, route.model) == ("ollama", "anything:7b")
 
 
+def test_simulator_stands_in_for_an_ollama_that_is_not_there() -> None:
+    route = resolve("ollama/llama-9", settings(ollama_base_url="http://127.0.0.1:9", **SIMULATED))
+    assert route.provider == "simulator"
+    assert route.warning is not None
+    assert "ollama/llama-9" in route.warning
+
+
 @pytest.mark.parametrize("model", ["llama-3.2", "llama-3.2:latest", "qwen3:8b"])
 def test_bare_name_is_ollamas_when_its_list_has_it(ollama: str, model: str) -> None:
     assert resolve(model, settings(ollama_base_url=ollama)).provider == "ollama"

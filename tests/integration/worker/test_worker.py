@@ -160,11 +160,22 @@ def test_json_that_is_cut_twice_fails(platform: Platform) -> None:
     assert platform.calls(job) == 2
 
 
-def test_a_text_cut_by_the_token_limit_is_an_answer_with_a_warning(platform: Platform) -> None:
-    job = platform.submit(model="simulator/length")
+def test_a_text_cut_by_a_limit_the_job_did_not_set_is_asked_again(platform: Platform) -> None:
+    job = platform.submit(model="simulator/length-once")
+    (row,) = platform.wait_ended(job)
+    assert (row.status, row.warnings) == ("completed", None)
+    assert kinds(platform.attempts(job)) == [("answer", "continued"), ("enlarge", "completed")]
+
+
+@pytest.mark.parametrize(("options", "calls"), [({"max_tokens": 100}, 1), (None, 2)])
+def test_a_text_that_stays_cut_is_an_answer_with_a_warning(
+    platform: Platform, options: dict[str, int] | None, calls: int
+) -> None:
+    job = platform.submit(model="simulator/length", options=options)
     (row,) = platform.wait_ended(job)
     assert row.status == "completed"
     assert row.warnings == ["The answer was cut by the token limit"]
+    assert platform.calls(job) == calls
 
 
 @pytest.mark.parametrize("told", ["cut", "truncated", "mid-error", "reset-body"])
