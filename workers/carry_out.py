@@ -93,6 +93,8 @@ async def _claim(output_id: object, bench: Bench, message: Message) -> Claim:
     except asyncio.CancelledError:
         asked.add_done_callback(partial(_give_back, bench.writer, message))
         raise
+    except Exception:  # the writer has told why; nothing was begun that could fail
+        raise Ignore from None
     if claim is None:
         raise Ignore
     return cast("Claim", claim)

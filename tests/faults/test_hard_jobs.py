@@ -1,0 +1,49 @@
+"""F3, F25, F27: messages lost with their worker, a dispatcher that hangs, a job that kills."""
+
+from __future__ import annotations
+
+from tests.faults.conftest import MakePlatform
+from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
+from tests.support.plugin import known_here
+
+
+def test_messages_that_died_with_their_worker_are_sent_again(
+    make_platform_on_sqlite: MakePlatform,
+) -> None:
+    platform = make_platform_on_sqlite()
+    platform.workers[0].freeze()
+    jobs = [platform.submit() for _ in range(50)]
+    platform.workers[0].kill()
+    platform.workers[0].start()
+    platform.wait_all_ended()
+    assert_all_ended_once(platform, jobs)
+    assert statuses(platform, jobs) == {"completed": 50}
+    assert calls_of(platform, jobs) == 50
+
+
+def test_one_of_two_dispatchers_is_enough(make_platform_on_sqlite: MakePlatform) -> None:
+    platform = make_platform_on_sqlite(workers=2)
+    platform.workers[0].freeze()
+    ids = [platform.insert() for _ in range(20)]  # no messages: only a dispatcher wakes them
+    rows = platform.wait_ended(*ids)
+    platform.workers[0].thaw()
+    assert {row.status for row in rows} == {"completed"}
+
+
+def test_a_job_that_kills_its_worker_fails_and_its_neighbours_do_not(
+    make_platform_on_sqlite: MakePlatform,
+) -> None:
+    platform = make_platform_on_sqlite(lease_seconds=1.2, heartbeat_seconds=0.3)
+    with known_here():
+        poison = platform.submit(fetchers={"die": {}})
+    neighbour = platform.submit(model="simulator/latency-0.5")
+    for _ in range(3):
+        assert platform.workers[0].running.wait() == 9
+        platform.workers[0].start()
+    (row,) = platform.wait_ended(poison)
+    assert (row.status, row.error_code, row.losses) == ("failed", "poison", 3)
+    assert (row.raw_response or "").startswith("Job failed permanently: ")
+    assert [a.outcome for a in platform.attempts(poison)] == ["lost"] * 3
+    platform.wait_ended(neighbour)
+    assert_all_ended_once(platform, [poison, neighbour])
+    assert statuses(platform, [neighbour]) == {"completed": 1}
