@@ -37,7 +37,7 @@ UNIT = 1000.0
 
 LEASE = 4
 REWAKE = 2
-AGE = 30
+AGE = 14
 TOKENS = 15
 MOST_ROWS = 12
 MOST_CALLS = 12
@@ -49,7 +49,7 @@ PAUSES = [
     (ControlKind.MODEL, "one"),
     (ControlKind.BUCKET, "bucket of two"),
 ]
-REPORTS = ["complete", "fail", "retry_later", "snooze", "again", "release", "stop"]
+REPORTS = ["complete", "fail", "retry_later", "retry_later", "snooze", "again", "release", "stop"]
 DELAYS = [0, 1, 2, 5]
 FOREVER_SAME = ("status", "raw_response", "parsed_output", "finished_at", "error_code", "run_at")
 
@@ -103,7 +103,7 @@ class Lifecycle(RuleBasedStateMachine):
             model=dice.choice(MODELS),
             delay=dice.choice([0, 0, *DELAYS]),
             publish=dice.random() < 0.7,
-            tries=dice.randint(1, 3),
+            tries=dice.choice([1, 1, 2, 3]),
         )
 
     @precondition(lambda self: len(self.model.jobs) < MOST_ROWS and self._ended_rows())
@@ -195,8 +195,11 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self.calls)
     @rule(dice=dice)
     def report(self, dice: Dice) -> None:
-        """A worker says what came of a call, be the row still his or not."""
-        self._report(dice.choice(self.calls), dice.choice(REPORTS), dice.choice(DELAYS))
+        """A worker says what came of a call, be the row still his or not; refused, it stops."""
+        call, how = dice.choice(self.calls), dice.choice(REPORTS)
+        self._report(call, how, dice.choice(DELAYS))
+        if self.model.jobs[call.output_id].asked:
+            self._report(call, dice.choice(["stop", "stop", how]), delay=0)
 
     @precondition(lambda self: self.calls)
     @rule(dice=dice)

@@ -1,7 +1,8 @@
-"""Every verb of the lifecycle keeps its guards, on both databases, one transaction at a time.
+"""Accepting and claiming, and what nobody may do who does not hold a row (any more).
 
-Races between transactions are in `test_lifecycle_races.py`, waking and pauses in
-`test_lifecycle_waking.py`, sums and texts in `test_lifecycle_ledger.py`.
+Every test runs on both databases, one transaction at a time. What each verb writes is in
+`test_lifecycle_moves.py`, sums and texts in `test_lifecycle_ledger.py`, waking and pauses in
+`test_lifecycle_waking.py`, races between transactions in `test_lifecycle_races.py`.
 """
 
 from __future__ import annotations
@@ -12,31 +13,21 @@ from typing import Any
 import pytest
 
 from app import lifecycle
-from app.lifecycle import Claim, Delivery, Held
+from app.lifecycle import Delivery, Held
 from models import Kind, Outcome, Status
-from tests.integration.lifecycle.world import ENDINGS, LEASE, World, again, new_job
+from tests.integration.lifecycle.world import (
+    ENDINGS,
+    LEASE,
+    World,
+    asked_to_stop,
+    ended,
+    new_job,
+    seconds_from_now,
+)
 
 SIZES = [1, 2, 500]
 HOLDERS_VERBS = sorted(ENDINGS)
 LAST_WORDS = ["complete", "fail", "stop"]
-
-
-def asked_to_stop(world: World) -> Claim:
-    """A claimed job that somebody has asked to cancel."""
-    claim = world.claimed()
-    world.do(lifecycle.cancel, [claim.output_id])
-    return claim
-
-
-def ended(world: World, verb: str) -> Claim:
-    """A job that has ended by this verb."""
-    claim = asked_to_stop(world) if verb == "stop" else world.claimed()
-    assert world.end(verb, claim.key)
-    return claim
-
-
-def seconds_from_now(moment: datetime) -> float:
-    return (moment - datetime.now(UTC)).total_seconds()
 
 
 # create
@@ -277,279 +268,6 @@ def test_of_twins_in_one_batch_one_counts(world: World, verb: str) -> None:
     fences = {"again": 2}
     assert world.row(claim.output_id).fence == fences.get(verb, 1)
     assert len(world.attempts(claim.output_id)) == fences.get(verb, 1)
-
-
-# renew
-
-
-def test_a_renewal_extends_the_lease(world: World) -> None:
-    claim = world.claimed()
-    world.elapse(LEASE - 1)
-    (renewal,) = world.do(lifecycle.renew, [Held(*claim.key)], lease_seconds=LEASE).values()
-    assert renewal.cancel_requested is False
-    world.elapse(LEASE - 1)
-    assert world.do(lifecycle.rescue) == {}
-
-
-def test_a_renewal_says_that_a_cancel_was_asked(world: World) -> None:
-    claim = asked_to_stop(world)
-    answer = world.do(lifecycle.renew, [Held(*claim.key)], lease_seconds=LEASE)
-    assert answer[claim.key].cancel_requested is True
-
-
-# again
-
-
-def test_a_further_call_raises_the_fence_and_uses_no_try(world: World) -> None:
-    claim = world.claimed()
-    item = again(claim.key, kind=Kind.REPAIR, prompt="Mend this", error_code="output_invalid")
-    assert world.do(lifecycle.again, [item]) == {claim.key: 2}
-    row = world.row(claim.output_id)
-    assert (row.status, row.fence, row.tries, row.prompt) == ("processing", 2, 0, "Mend this")
-    first, second = world.attempts(claim.output_id)
-    assert (first.outcome, first.error_code) == (Outcome.CONTINUED, "output_invalid")
-    assert (second.number, second.kind, second.outcome) == (2, Kind.REPAIR, Outcome.RUNNING)
-
-
-def test_after_a_further_call_began_the_old_fence_is_stale(world: World) -> None:
-    claim = world.claimed()
-    world.end("again", claim.key)
-    assert world.end("complete", claim.key) == set()
-    assert world.end("complete", (claim.output_id, 2)) == {(claim.output_id, 2)}
-
-
-def test_a_further_call_extends_the_lease(world: World) -> None:
-    claim = world.claimed()
-    world.elapse(LEASE - 1)
-    world.end("again", claim.key)
-    world.elapse(LEASE - 1)
-    assert world.do(lifecycle.rescue) == {}
-
-
-# release
-
-
-def test_a_released_row_is_due_at_once_and_its_message_is_to_be_sent(world: World) -> None:
-    (delivery,) = world.post(wake_now=True)
-    (claim,) = world.claim([delivery])
-    world.end("release", claim.key)
-    row = world.row(claim.output_id)
-    assert (row.status, row.tries, row.losses, row.woken_at) == ("pending", 0, 0, None)
-    assert (row.lease_expires_at, row.worker) == (None, None)
-    assert world.attempts(claim.output_id)[0].outcome == Outcome.RELEASED
-    assert len(world.claim([delivery])) == 1
-
-
-# endings
-
-
-def test_a_completed_row_holds_its_answer(world: World) -> None:
-    claim = world.claimed(warnings=["Unknown variable: x"])
-    facts = {"prompt": "Hello Ada", "raw_response": '{"a": 1}', "parsed_output": {"a": 1}}
-    world.end("complete", claim.key, **facts, result_items={"title": "A"})
-    row = world.row(claim.output_id)
-    assert {name: getattr(row, name) for name in facts} == facts
-    assert (row.result_items, row.warnings) == ({"title": "A"}, ["Unknown variable: x"])
-    assert (row.status, row.tries, row.error_code) == (Status.COMPLETED, 1, None)
-    assert (row.lease_expires_at, row.worker) == (None, None)
-    assert abs(seconds_from_now(row.finished_at)) < 5
-    assert world.attempts(claim.output_id)[0].outcome == Outcome.COMPLETED
-
-
-def test_an_answer_after_retries_shows_no_old_error(world: World) -> None:
-    (delivery,) = world.post()
-    world.end("retry_later", world.claim([delivery])[0].key, delay_seconds=0)
-    world.end("complete", world.claim([delivery])[0].key)
-    row = world.row(delivery.output_id)
-    assert (row.error_code, row.error_message, row.tries) == (None, None, 2)
-
-
-def test_a_retry_waits_its_delay_and_uses_a_try(world: World) -> None:
-    (delivery,) = world.post(wake_now=True)
-    (claim,) = world.claim([delivery])
-    world.end("retry_later", claim.key, delay_seconds=30, warnings=["slow"])
-    row = world.row(claim.output_id)
-    assert (row.status, row.tries, row.woken_at) == (Status.PENDING, 1, None)
-    assert (row.error_code, row.error_message) == ("provider_failed", "500")
-    assert (row.lease_expires_at, row.worker, row.warnings) == (None, None, ["slow"])
-    assert seconds_from_now(row.run_at) == pytest.approx(30, abs=5)
-    (attempt,) = world.attempts(claim.output_id)
-    assert (attempt.outcome, attempt.delay_seconds) == (Outcome.RETRIED, 30)
-    world.elapse(20)
-    assert world.claim([delivery]) == []
-    world.elapse(10)
-    assert world.claim([delivery])[0].tries == 1
-
-
-def test_retry_later_is_refused_on_the_last_try(world: World) -> None:
-    (delivery,) = world.post(max_tries=2)
-    world.end("retry_later", world.claim([delivery])[0].key, delay_seconds=0)
-    (last,) = world.claim([delivery])
-    assert world.end("retry_later", last.key) == set()
-    assert world.end("fail", last.key) == {last.key}
-    assert world.row(delivery.output_id).tries == 2
-
-
-def test_a_snooze_waits_without_using_a_try(world: World) -> None:
-    (delivery,) = world.post(wake_now=True)
-    (claim,) = world.claim([delivery])
-    world.end("snooze", claim.key, delay_seconds=20)
-    row = world.row(claim.output_id)
-    assert (row.status, row.tries, row.woken_at) == (Status.PENDING, 0, None)
-    assert world.attempts(claim.output_id)[0].outcome == Outcome.RATE_LIMITED
-    assert world.claim([delivery]) == []
-    world.elapse(20)
-    assert len(world.claim([delivery])) == 1
-
-
-def test_a_failed_row_says_so_in_the_seeds_sentence(world: World) -> None:
-    claim = world.claimed()
-    world.end("fail", claim.key, error_code="refused", error_message="It would not.")
-    row = world.row(claim.output_id)
-    assert row.raw_response == "Job failed permanently: It would not."
-    assert (row.status, row.error_code, row.error_message) == ("failed", "refused", "It would not.")
-    assert (row.tries, row.lease_expires_at, row.worker) == (1, None, None)
-    assert world.attempts(claim.output_id)[0].outcome == Outcome.FAILED
-
-
-def test_stop_needs_that_a_cancel_was_asked(world: World) -> None:
-    claim = world.claimed()
-    assert world.end("stop", claim.key) == set()
-    assert world.row(claim.output_id).status == Status.PROCESSING
-
-
-def test_a_stopped_row_keeps_what_had_arrived(world: World) -> None:
-    claim = asked_to_stop(world)
-    world.end("stop", claim.key, partial_text="Once upon a")
-    row = world.row(claim.output_id)
-    assert (row.status, row.raw_response) == (Status.CANCELLED, "Once upon a")
-    assert (row.error_code, row.tries) == ("cancelled", 0)
-    assert world.attempts(claim.output_id)[0].outcome == Outcome.CANCELLED
-
-
-def test_an_answer_that_lost_against_a_cancel_stays_in_its_attempt(world: World) -> None:
-    claim = asked_to_stop(world)
-    world.end("complete", claim.key, raw_response="Too late")
-    world.end("stop", claim.key, partial_text=None)
-    row = world.row(claim.output_id)
-    assert (row.status, row.raw_response) == (Status.CANCELLED, None)
-    (attempt,) = world.attempts(claim.output_id)
-    assert (attempt.outcome, attempt.text) == (Outcome.DISCARDED, "Too late")
-
-
-# rescue
-
-
-def test_a_lease_that_holds_is_left_alone(world: World) -> None:
-    claim = world.claimed()
-    world.elapse(LEASE - 5)
-    assert world.do(lifecycle.rescue) == {}
-    assert world.end("complete", claim.key) == {claim.key}
-
-
-def test_a_lost_workers_row_is_due_at_once(world: World) -> None:
-    (delivery,) = world.post(wake_now=True)
-    world.claim([delivery])
-    world.elapse(LEASE)
-    (rescued,) = world.do(lifecycle.rescue).values()
-    assert (rescued.job_id, rescued.status) == (delivery.job_id, Status.PENDING)
-    row = world.row(delivery.output_id)
-    assert (row.losses, row.tries, row.woken_at, row.worker) == (1, 0, None, None)
-    assert row.error_code == "worker_lost"
-    assert world.attempts(delivery.output_id)[0].outcome == Outcome.LOST
-    assert world.claim([delivery])[0].fence == 2
-
-
-def test_a_job_that_lost_three_workers_is_poison(world: World) -> None:
-    (delivery,) = world.post()
-    for left in (2, 1, 0):
-        world.claim([delivery])
-        world.elapse(LEASE)
-        (rescued,) = world.do(lifecycle.rescue).values()
-        assert rescued.status == (Status.PENDING if left else Status.FAILED)
-    row = world.row(delivery.output_id)
-    assert (row.error_code, row.losses, row.tries) == ("poison", 3, 0)
-    assert row.raw_response.startswith("Job failed permanently: ")
-    assert row.finished_at is not None
-    assert world.claim([delivery]) == []
-
-
-def test_a_lost_workers_row_that_was_to_stop_is_cancelled(world: World) -> None:
-    claim = asked_to_stop(world)
-    world.elapse(LEASE)
-    (rescued,) = world.do(lifecycle.rescue).values()
-    assert rescued.status == Status.CANCELLED
-    assert world.row(claim.output_id).error_code == "cancelled"
-
-
-def test_rescue_takes_no_more_than_its_limit_longest_lost_first(world: World) -> None:
-    first, second = world.claim(world.post(2), lease=10), world.claim(world.post(2), lease=20)
-    world.elapse(30)
-    assert set(world.do(lifecycle.rescue, limit=2)) == {claim.output_id for claim in first}
-    assert set(world.do(lifecycle.rescue, limit=9)) == {claim.output_id for claim in second}
-
-
-# cancel, advance, expire
-
-
-def test_cancel_ends_a_pending_row_and_asks_for_a_running_one(world: World) -> None:
-    (waits,) = world.post()
-    runs = world.claimed()
-    gone = ended(world, "complete")
-    answer = world.do(lifecycle.cancel, [waits.output_id, runs.output_id, gone.output_id, 10**9])
-    assert {key: value.status for key, value in answer.items()} == {
-        waits.output_id: Status.CANCELLED,
-        runs.output_id: Status.PROCESSING,
-    }
-    row = world.row(waits.output_id)
-    assert (row.error_code, row.finished_at is not None) == ("cancelled", True)
-    assert world.row(runs.output_id).cancel_requested_at is not None
-
-
-def test_asking_twice_to_cancel_keeps_the_first_time(world: World) -> None:
-    claim = asked_to_stop(world)
-    asked_at = world.row(claim.output_id).cancel_requested_at
-    assert world.do(lifecycle.cancel, [claim.output_id, claim.output_id])
-    assert world.row(claim.output_id).cancel_requested_at == asked_at
-
-
-@pytest.mark.parametrize("count", SIZES)
-def test_many_rows_are_cancelled_at_once(world: World, count: int) -> None:
-    ids = [delivery.output_id for delivery in world.post(count)]
-    assert set(world.do(lifecycle.cancel, ids)) == set(ids)
-
-
-def test_advance_makes_a_waiting_row_due_now(world: World) -> None:
-    (delivery,) = world.post(wake_now=True)
-    world.end("retry_later", world.claim([delivery])[0].key, delay_seconds=300)
-    assert world.do(lifecycle.advance, [delivery.output_id]) == {delivery.output_id}
-    assert world.row(delivery.output_id).woken_at is None
-    assert len(world.claim([delivery])) == 1
-
-
-def test_advance_leaves_a_running_row_alone(world: World) -> None:
-    claim = world.claimed()
-    assert world.do(lifecycle.advance, [claim.output_id]) == set()
-
-
-def test_a_pending_row_fails_at_its_deadline_and_not_before(world: World) -> None:
-    late, fresh = world.post(max_age_seconds=100)[0], world.post(max_age_seconds=200)[0]
-    world.elapse(90)
-    assert world.do(lifecycle.expire) == {}
-    world.elapse(10)
-    (expired,) = world.do(lifecycle.expire).values()
-    assert (expired.output_id, expired.status) == (late.output_id, Status.FAILED)
-    row = world.row(late.output_id)
-    assert (row.error_code, row.finished_at is not None) == ("expired", True)
-    assert row.raw_response.startswith("Job failed permanently: ")
-    assert world.row(fresh.output_id).status == Status.PENDING
-
-
-def test_a_running_row_does_not_expire(world: World) -> None:
-    claim = world.claimed(max_age_seconds=100)
-    world.elapse(1000)
-    assert world.do(lifecycle.expire) == {}
-    assert world.end("complete", claim.key) == {claim.key}
 
 
 def _clockwork(row: Any) -> tuple[Any, ...]:

@@ -10,8 +10,8 @@ from tests.integration.lifecycle.machine import Lifecycle, tell
 from tests.integration.lifecycle.world import World
 
 KINDS = ["sqlite", "postgresql"]
-STORIES = {"sqlite": range(1000, 1060), "postgresql": range(2000, 2030)}
-EXAMPLES = {"sqlite": 30, "postgresql": 15}
+STORIES = {"sqlite": range(1000, 1050), "postgresql": range(2000, 2020)}
+EXAMPLES = {"sqlite": 20, "postgresql": 10}
 
 
 @pytest.fixture(params=KINDS)

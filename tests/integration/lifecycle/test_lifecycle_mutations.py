@@ -19,6 +19,7 @@ from app.errors import Unavailable
 from app.lifecycle import accept, claims, control, effects, endings, fair, guards, ledger, sweep
 from models.types import now
 from tests.integration.lifecycle import test_lifecycle_ledger as sums
+from tests.integration.lifecycle import test_lifecycle_moves as moves
 from tests.integration.lifecycle import test_lifecycle_races as races
 from tests.integration.lifecycle.machine import tell
 from tests.integration.lifecycle.world import World
@@ -27,7 +28,7 @@ MODULES = (accept, claims, control, endings, fair, ledger, sweep)
 NOTICED = (AssertionError, IntegrityError)
 """A promise is broken, or the table's own checks are. Any other error is no proof."""
 
-STORIES = 60
+STORIES = 40
 
 GUARDS = [
     "a_try_left",
@@ -126,6 +127,15 @@ def test_a_sum_that_is_not_kept_is_noticed(
             monkeypatch.setattr(module, part, replacement)
     with pytest.raises(NOTICED):
         run(sqlite_world)
+
+
+def test_a_move_without_a_date_is_noticed(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "touched", dict)
+    sqlite_world.clear()
+    with pytest.raises(NOTICED):
+        moves.test_every_move_is_dated(sqlite_world)
 
 
 def test_twins_that_are_not_told_apart_are_noticed(

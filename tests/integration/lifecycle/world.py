@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -281,6 +282,24 @@ _CLOCKS = [
     (_T, ("run_at", "deadline", "woken_at", "lease_expires_at")),
     (_C, ("paused_until",)),
 ]
+
+
+def asked_to_stop(world: World) -> Claim:
+    """A claimed job that somebody has asked to cancel."""
+    claim = world.claimed()
+    world.do(lifecycle.cancel, [claim.output_id])
+    return claim
+
+
+def ended(world: World, verb: str) -> Claim:
+    """A job that has ended by this verb."""
+    claim = asked_to_stop(world) if verb == "stop" else world.claimed()
+    assert world.end(verb, claim.key)
+    return claim
+
+
+def seconds_from_now(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
 
 
 def together(*acts: Callable[[], Any]) -> list[Any]:
