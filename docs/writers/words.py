@@ -57,7 +57,7 @@ _WORDS: dict[str, tuple[type[Enum], dict[str, str]]] = {
         {
             "answer": "the call that asks the job's prompt",
             "repair": "sends back broken JSON, once, to be mended",
-            "enlarge": "asks again with a larger token limit after a cut JSON answer, once",
+            "enlarge": "asks again, once, with a larger token limit after an answer that was cut",
             "ask_again": "kept for prompts whose answer must pass a check; not made yet",
             "retrieve": "kept for chats that look something up; not made yet",
             "route": "kept for prompts that choose among others; not made yet",

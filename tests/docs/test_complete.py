@@ -41,6 +41,14 @@ def test_every_setting_is_in_the_reference() -> None:
     assert _unnamed(names, "reference/settings.md") == []
 
 
+def test_defaults_told_on_pages_are_those_of_the_settings() -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs").rglob("*.md"))
+    told = re.findall(r"`(LLM_JOBS_\w+)`(?:[ \w]{0,20}\s\(|, )(\d[\d,]*)", text)
+    defaults = {str(f.alias): f.default for f in Settings.model_fields.values()}
+    assert len(told) >= 4
+    assert [(n, d) for n, d in told if float(d.replace(",", "")) != defaults[n]] == []
+
+
 def test_every_route_is_in_the_reference(sqlite_url: str) -> None:
     runtime = Runtime.from_settings(Settings(DATABASE_URL=sqlite_url))
     page = _page("reference/http-api.md")
