@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app import lifecycle
 from app.errors import Unavailable
 from app.lifecycle import accept, claims, control, effects, endings, fair, guards, ledger, sweep
-from models.types import now
+from models import LLMOutput
 from tests.integration.lifecycle import test_lifecycle_ledger as sums
 from tests.integration.lifecycle import test_lifecycle_moves as moves
 from tests.integration.lifecycle import test_lifecycle_races as races
@@ -53,9 +53,9 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "one_loss_more": {},
     "one_try_used": {},
     "over": {},
-    "to_be_sent": {"updated_at": now()},
+    "to_be_sent": {"woken_at": LLMOutput.woken_at},
 }
-"""What is written instead: where it is the whole of an UPDATE, something that does no harm."""
+"""What is written instead. An UPDATE that writes nothing is no SQL, so one writes what is there."""
 
 
 @pytest.fixture(autouse=True)
