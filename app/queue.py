@@ -11,7 +11,7 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -95,9 +95,17 @@ def celery_app(settings: Settings, **conf: Any) -> Celery:
 class WakeQueue:
     """Publishes wake-ups and knows how long each queue is. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, *, connections: int = 10) -> None:
-        self.sender = f"llm-jobs@{socket.gethostname()}"
-        """Who tells Flower of ends outside a task: a worker puts its own name here."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connections: int = 10,
+        speaker: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`speaker` names the worker that Flower hears of ends outside a task from: whoever is
+        named there is shown among the workers.
+        """
+        self.speaker = speaker
         self.failures = 0
         self._app = celery_app(
             settings,
@@ -189,7 +197,7 @@ class WakeQueue:
     def _dispatcher(self, producer: Any) -> AbstractContextManager[Any]:
         dispatcher: AbstractContextManager[Any] = self._app.events.Dispatcher(
             producer.connection,
-            hostname=self.sender,
+            hostname=self.speaker() or f"llm-jobs@{socket.gethostname()}",
             channel=producer.channel,
             buffer_while_offline=False,
         )

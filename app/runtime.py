@@ -6,12 +6,17 @@ Nothing here connects before it is used, and no vendor SDK is loaded.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import select
 
 from app.db import Database
+from app.errors import Unavailable
 from app.limits import RateLimiter
 from app.queue import WakeQueue
 from app.settings import Settings
 from app.streaming import Events
+from models import WorkerHeartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Runtime:
         return cls(
             settings=settings,
             database=database,
-            wake=WakeQueue(settings, connections=threads),
+            wake=WakeQueue(
+                settings, connections=threads, speaker=partial(_newest_worker, database)
+            ),
             events=Events(settings.redis_url, database),
             limiter=RateLimiter.from_url(settings.redis_url, settings.rate_limit),
         )
@@ -42,3 +49,13 @@ class Runtime:
         self.wake.close()
         self.limiter.close()
         self.database.dispose()
+
+
+def _newest_worker(database: Database) -> str | None:
+    """The name of the worker that has reported last, if one ever has."""
+    newest = select(WorkerHeartbeat.name).order_by(WorkerHeartbeat.seen_at.desc()).limit(1)
+    try:
+        with database.read() as session:
+            return session.scalar(newest)
+    except Unavailable:
+        return None

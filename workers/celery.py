@@ -70,7 +70,8 @@ def _furnish(app: Celery, settings: Settings) -> None:
 
     @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def learn_name(sender: str, **_: Any) -> None:
-        services.worker = runtime.wake.sender = sender
+        services.worker = sender
+        runtime.wake.speaker = lambda: sender
 
     equip(app, grace_seconds=settings.shutdown_grace_seconds, services=lambda: [services])
     app.steps["worker"].add(dispatcher_step(runtime))

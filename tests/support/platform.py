@@ -294,9 +294,11 @@ class Platform:
 
     def in_flower(self, job_id: str) -> dict[str, Any] | None:
         """What Flower knows of a task, or None."""
-        found = httpx2.get(
-            f"{self.flower_url}/api/task/info/{job_id}", auth=_FLOWER_AUTH, timeout=10
-        )
+        return self.ask_flower(f"/api/task/info/{job_id}")
+
+    def ask_flower(self, path: str) -> Any:
+        """The answer of Flower's API, or None when it knows nothing of that."""
+        found = httpx2.get(f"{self.flower_url}{path}", auth=_FLOWER_AUTH, timeout=10)
         return found.json() if found.status_code == 200 else None
 
     def _story(self, job: Submission | int) -> str:
