@@ -25,10 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.text import deep_clean
+from app.lifecycle.texts import stored, stored_json
 from models import Format, LLMOutput, Queue, Status
 from models.base import table_of
-from models.batch import json_text, payload, recordset
+from models.batch import payload, recordset
 from models.types import BigId, UtcDateTime, json_value, now, now_plus
 
 _T = table_of(LLMOutput)
@@ -101,13 +101,11 @@ def create(session: Session, jobs: Sequence[NewJob]) -> dict[str, Created]:
 
 def _row(number: int, job: NewJob) -> dict[str, Any]:
     row = {name: getattr(job, name) for name in _PLAIN | _TIMES}
-    row |= {name: json_text(deep_clean(getattr(job, name))) for name in _JSON}
-    row = {
-        name: deep_clean(value) if isinstance(value, str) else value for name, value in row.items()
-    }
+    row |= {name: stored_json(getattr(job, name)) for name in _JSON}
+    row = {name: stored(value) if isinstance(value, str) else value for name, value in row.items()}
     return row | {
         "position": number,
-        "metadata": json_text(deep_clean(job.metadata)),
+        "metadata": stored_json(job.metadata),
         "max_age_seconds": job.max_age_seconds,
         "wake_now": job.wake_now,
     }

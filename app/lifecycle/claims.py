@@ -26,7 +26,7 @@ from app.lifecycle.ledger import (
     usage_of,
 )
 from app.lifecycle.order import MOST_ID, lock
-from app.text import clean_text, deep_clean
+from app.lifecycle.texts import stored
 from models import Kind, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import arguments, named_by, recordset
@@ -149,7 +149,7 @@ def claim(
         return {}
     lock(session, {d.output_id for d in named})
     dialect = session.get_bind().dialect.name
-    rows = ({"id": d.output_id, "job_id": clean_text(d.job_id)} for d in named)
+    rows = ({"id": d.output_id, "job_id": stored(d.job_id)} for d in named)
     holder = {"worker_name": worker, "lease": lease_seconds}
     result = session.execute(_claim(dialect), arguments(dialect, rows) | holder)
     claims = {row.id: _claim_of(row) for row in result}
@@ -182,7 +182,7 @@ def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
     lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
     rows = [
-        _held_row(item) | {"prompt": deep_clean(item.prompt), "lease": item.lease_seconds}
+        _held_row(item) | {"prompt": stored(item.prompt), "lease": item.lease_seconds}
         for item in items
     ]
     moved = {

@@ -25,10 +25,10 @@ from app.lifecycle.ledger import (
     usage_of,
 )
 from app.lifecycle.order import lock
-from app.text import deep_clean
+from app.lifecycle.texts import cut, stored, stored_json
 from models import ControlKind, LLMOutput, Outcome, Status
 from models.base import table_of
-from models.batch import arguments, json_text, named_by, recordset
+from models.batch import arguments, named_by, recordset
 from models.types import BigId, json_value, now_plus
 
 _T = table_of(LLMOutput)
@@ -106,9 +106,9 @@ def complete(session: Session, items: Sequence[Completed]) -> dict[Key, Ended]:
         statement=_complete,
         outcome=Outcome.COMPLETED,
         extra=lambda item: {
-            "raw_response": item.raw_response,
-            "parsed_output": json_text(deep_clean(item.parsed_output)),
-            "result_items": json_text(deep_clean(item.result_items)),
+            "raw_response": stored(item.raw_response),
+            "parsed_output": stored_json(item.parsed_output),
+            "result_items": stored_json(item.result_items),
         },
         lost_text=lambda item: item.raw_response,
     )
@@ -143,7 +143,10 @@ def fail(session: Session, items: Sequence[Failed]) -> dict[Key, Ended]:
         items,
         statement=_fail,
         outcome=Outcome.FAILED,
-        extra=lambda item: {"error_code": item.error_code, "error_message": item.error_message},
+        extra=lambda item: {
+            "error_code": cut(item.error_code, 64),
+            "error_message": stored(item.error_message),
+        },
     )
 
 
@@ -154,7 +157,7 @@ def stop(session: Session, items: Sequence[Stopped]) -> dict[Key, Ended]:
         items,
         statement=_stop,
         outcome=Outcome.CANCELLED,
-        extra=lambda item: {"raw_response": item.partial_text},
+        extra=lambda item: {"raw_response": stored(item.partial_text)},
     )
 
 
@@ -189,17 +192,17 @@ def _ending_row(item: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     row = {
         "id": item.output_id,
         "fence": item.fence,
-        "prompt": deep_clean(item.prompt),
-        "warnings": json_text(deep_clean(item.warnings)),
+        "prompt": stored(item.prompt),
+        "warnings": stored_json(item.warnings),
     }
-    return row | usage_of(item.report) | {name: deep_clean(value) for name, value in extra.items()}
+    return {**row, **usage_of(item.report), **extra}
 
 
 def _delayed(item: RetryLater | Snoozed) -> Mapping[str, Any]:
     return {
         "delay": item.delay_seconds,
-        "error_code": item.error_code,
-        "error_message": item.error_message,
+        "error_code": cut(item.error_code, 64),
+        "error_message": stored(item.error_message),
     }
 
 

@@ -37,7 +37,7 @@ from sqlalchemy.sql.dml import Insert, ReturningUpdate
 
 from app.db import before_commit
 from app.lifecycle.order import lock_rows
-from app.text import deep_clean
+from app.lifecycle.texts import cut, stored
 from models import Attempt, Kind, LLMOutput, Outcome, User
 from models.base import table_of
 from models.batch import arguments, named_by, payload, recordset
@@ -173,7 +173,7 @@ def close_attempts(
         _report_row(item)
         | {
             "outcome": outcome if item.key in won else Outcome.DISCARDED,
-            "text": None if item.key in won else deep_clean((lost_texts or {}).get(item.key)),
+            "text": None if item.key in won else stored((lost_texts or {}).get(item.key)),
         }
         for item in items
     ]
@@ -200,15 +200,15 @@ def _report_row(item: Closing) -> dict[str, Any]:
     return usage_of(report) | {
         "output_id": item.output_id,
         "number": item.fence,
-        "provider": _cut(report.provider, 64),
-        "provider_model": _cut(report.provider_model, 255),
-        "provider_request_id": _cut(report.request_id, 255),
+        "provider": cut(report.provider, 64),
+        "provider_model": cut(report.provider_model, 255),
+        "provider_request_id": cut(report.request_id, 255),
         "http_status": _within(report.http_status, 999),
         "price_id": report.price_id,
         "duration_seconds": _finite(report.duration_seconds),
         "first_token_seconds": _finite(report.first_token_seconds),
-        "error_code": _cut(getattr(item, "error_code", None), 64),
-        "error_message": deep_clean(getattr(item, "error_message", None)),
+        "error_code": cut(getattr(item, "error_code", None), 64),
+        "error_message": stored(getattr(item, "error_message", None)),
         "delay_seconds": getattr(item, "delay_seconds", None),
     }
 
@@ -318,10 +318,6 @@ def _add_to_users(dialect: str) -> Update:
 
 def _sum(name: str, used: Any) -> Any:
     return func.coalesce(_T.c[name], literal_column("0")) + used
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    return None if text is None else str(deep_clean(text))[:length]
 
 
 def _within(number: Any, most: Any) -> Any:

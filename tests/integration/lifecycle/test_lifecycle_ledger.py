@@ -243,6 +243,7 @@ SHAPES: list[Any] = [
     [1e308, 2**70, 1.0],
     {"long": "x" * 200_000},
     "%s %(name)s :rows ? $1",
+    "\\u0000 and \\ud800, written out",
 ]
 
 
@@ -300,7 +301,7 @@ def test_nul_and_lone_surrogates_never_hinder_a_row(world: World) -> None:
 @pytest.mark.parametrize("verb", ["retry_later", "snooze", "fail"])
 def test_a_hostile_error_message_never_hinders_a_row(world: World, verb: str) -> None:
     claim = world.claimed()
-    assert world.end(verb, claim.key, error_message=HOSTILE, error_code="x" * 64)
+    assert world.end(verb, claim.key, error_message=HOSTILE, error_code="x" * 1000)
     assert world.row(claim.output_id).error_message == MENDED
     assert world.attempts(claim.output_id)[0].error_message == MENDED
 
