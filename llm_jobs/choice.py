@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -43,4 +44,6 @@ def _http(url: str, key: str) -> Backend:
 
     if not key:
         raise RuntimeError("LLM_JOBS_URL is set, LLM_JOBS_API_KEY is not: calls need a key")
-    return Client(url, key)
+    client = Client(url, key)
+    atexit.register(client.close)
+    return client
