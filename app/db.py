@@ -8,6 +8,7 @@ stays open across a provider call or a publish.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ WRITING = {"llm_jobs_writing": True}
 """Execution options of a connection whose transactions write."""
 
 _FORMS = "use sqlite:///path/to/file.db or postgresql://host/name"
+_SQLITE_REFUSALS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG)
+"""What SQLite says of a statement that will never succeed."""
+
 _LAST_ACTS = "llm_jobs_last_acts"
 
 
@@ -96,8 +100,12 @@ def before_commit(session: Session, act: Callable[[Session], None]) -> None:
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Would the same statement succeed later? Not when it is the data that is too much (54...)."""
+    """Would the same statement succeed later? Not when it is the data that is too much (54...),
+    nor when it is the statement: SQLite's driver calls that an operational error, too.
+    """
     if (getattr(error.orig, "sqlstate", None) or "").startswith("54"):
+        return False
+    if getattr(error.orig, "sqlite_errorcode", None) in _SQLITE_REFUSALS:
         return False
     return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
 

@@ -224,8 +224,9 @@ def _news(moved: Claim | Ended) -> Ended:
 
 def _about(error: Exception) -> dict[str, str]:
     """An error without its words, which may quote what was to be written."""
-    kind = type(getattr(error, "orig", None) or error).__name__
-    return {"error": kind, "where": place_of(error)}
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or ""
+    return {"error": type(cause).__name__, "code": code, "where": place_of(error)}
 
 
 def _fail(order: Order, error: BaseException) -> None:
