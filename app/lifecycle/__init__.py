@@ -13,7 +13,8 @@ one transaction first calls `lock` with all the rows they name.
     snooze, fail, stop       endings.py   fair order between callers       fair.py
 
 Each verb's WHERE is made of guards.py, what it writes of effects.py; order.py keeps two
-transactions from waiting for each other, ledger.py counts what calls used.
+transactions from waiting for each other, ledger.py counts what calls used, texts.py makes texts
+storable.
 """
 
 from app.lifecycle.accept import Created, NewJob, create
