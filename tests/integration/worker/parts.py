@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +15,27 @@ from sqlalchemy.orm import Session
 from app import lifecycle
 from app.db import Database
 from app.errors import Unavailable
+from app.executor import Kit
 from app.lifecycle import Created, Ended, NewJob
+from app.prices import UNPRICED
+from app.providers.contract import Answer, Call, Stop
+from app.providers.registry import Route
+from app.retry import RetryPolicy
 from models import Attempt, LLMOutput
+from workers.carry_out import Bench as CarryBench
+from workers.pool.delivery import End
+from workers.running import RunningJobs
 from workers.writer import Writer
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that is a coroutine."""
+
+    @wraps(test)
+    def run(**fixtures: Any) -> None:
+        asyncio.run(test(**fixtures))
+
+    return run
 
 
 @dataclass
@@ -104,3 +124,72 @@ def working_bench(url: str, *, worker: str = "w") -> Iterator[Bench]:
         database.away = False
         writer.close(timeout_seconds=10)
         database.database.dispose()
+
+
+class Provider:
+    """A provider of one's own: `answers` are given in turn, each after `opens` was set; None never
+    comes.
+    """
+
+    name = "fake"
+
+    def __init__(self, *answers: str | BaseException | None) -> None:
+        self.answers = list(answers) or ["an answer"]
+        self.called = asyncio.Event()
+        self.opens = asyncio.Event()
+        self.opens.set()
+        self.calls = 0
+
+    async def call(self, call: Call, *, on_text: Any = None) -> Answer:
+        await asyncio.sleep(0)  # as connecting does
+        self.calls += 1
+        self.called.set()
+        await self.opens.wait()
+        answer = self.answers[min(self.calls, len(self.answers)) - 1]
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is None:
+            await asyncio.Event().wait()
+        return Answer(text=str(answer), stop=Stop.DONE, usage=None, model=call.model)
+
+    async def find(self, model: str) -> tuple[Route, Provider]:
+        """It is every model's provider."""
+        return Route("fake", model, f"fake:{model}:0"), self
+
+
+class Message:
+    """What a worker gets from Celery, and what it is told."""
+
+    def __init__(self, job_id: str) -> None:
+        self.id = job_id
+        self.accepted = False
+        self.cancelled_as: End | None = None
+
+    def accept(self) -> None:
+        self.accepted = True
+
+
+def carrying(bench: Bench, provider: Provider, *, draining: bool = False) -> CarryBench:
+    """What `carry_out` needs, with this provider for every model."""
+    settings: Any = SimpleNamespace(
+        lease_seconds=60, call_timeout_seconds=20, fetch_timeout_seconds=1
+    )
+    silent: Any = SimpleNamespace(listened=lambda job_id: False)
+    routes: Any = provider
+    kit = Kit(
+        settings=settings,
+        routes=routes,
+        events=silent,
+        source=silent,
+        retry_policy=RetryPolicy(),
+        price=lambda *_: UNPRICED,
+    )
+    return CarryBench(
+        kit=kit,
+        writer=bench.writer,
+        jobs=RunningJobs(),
+        worker="w",
+        lease_seconds=60,
+        trust_seconds=55,
+        draining=lambda: draining,
+    )
