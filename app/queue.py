@@ -36,7 +36,7 @@ QUIET_SECONDS = 1.0
 DEPTH_SECONDS = 1.0
 """How old a queue's length may be that decides whether there is room."""
 
-_TURN_SECONDS = 0.1
+_TURN_SECONDS = 0.2
 """How long a thread waits for a connection when all are in use by others."""
 
 _PRODUCER_OPTIONS = {
@@ -146,8 +146,9 @@ class WakeQueue:
                 self._depths_read_at = time.monotonic()
         depths = self.depths()
         with self._lock:
-            self._depths, self._depths_read_at = depths, time.monotonic()
-        return depths.get(queue)
+            if depths or self._away():
+                self._depths, self._depths_read_at = depths, time.monotonic()
+            return self._depths.get(queue)
 
     def depths(self) -> dict[str, int]:
         """Messages in each queue, read now; empty while the broker is away."""

@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 MOST_UNANSWERED = 4
 """Signs of life asked for in vain until the connection counts as dead: 12 s after the last word."""
 
+CLOSE_SECONDS = 1.0
+
 Handler = Callable[[Any], None]
 
 
@@ -58,10 +60,13 @@ class Listener:
         """Stop hearing."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=3)
-        self._redis.close()
+            self._thread.join(timeout=CLOSE_SECONDS)
 
     def _run(self) -> None:
+        with self._redis:  # closed by the thread that uses it
+            self._hear_for_ever()
+
+    def _hear_for_ever(self) -> None:
         while not self._stop.is_set():
             try:
                 self._hear()

@@ -52,7 +52,6 @@ class Publisher:
             with suppress(queue.Full):  # then it has enough to do, and looks by itself
                 self._waiting.put_nowait(None)
             self._thread.join(timeout=CLOSE_SECONDS)
-        self._redis.close()
 
     def _hand_over(self, message: Message) -> None:
         self._start_once()
@@ -71,6 +70,10 @@ class Publisher:
                     self._thread.start()
 
     def _run(self) -> None:
+        with self._redis:  # closed by the thread that uses it, which may be waiting for an answer
+            self._send_all()
+
+    def _send_all(self) -> None:
         while not (self._closing.is_set() and self._waiting.empty()):
             batch = self._gather()
             try:

@@ -23,6 +23,9 @@ KEEP_SECONDS = 600
 
 STREAM_LENGTH = 5000
 
+HEALTH_SECONDS = 10
+"""After this long without a word a connection is asked for a sign of life."""
+
 APPEND = """
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[1], 'd', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
@@ -45,6 +48,6 @@ def connect(url: str, *, timeout_seconds: float) -> redis.Redis:
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
-        health_check_interval=10,
+        health_check_interval=HEALTH_SECONDS,
         max_connections=50,
     )

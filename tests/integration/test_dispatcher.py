@@ -1,0 +1,197 @@
+"""One tick of the dispatcher at a time: how much it sends, where to, and when it rescues."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app import dispatcher as room
+from app import lifecycle
+from app.db import Database
+from app.dispatcher import Dispatcher, class_above
+from app.errors import Unavailable
+from app.lifecycle import Delivery, Ended, NewJob
+from app.queue import Wake
+from models import LLMOutput, Queue, User
+from models.types import now_plus
+from tests.integration.worker.parts import Away
+
+WINDOW = 20
+
+
+@dataclass
+class Broker:
+    """Counts what is sent; nothing is ever taken off."""
+
+    depths: Counter[str] = field(default_factory=Counter)
+    sent: list[Wake] = field(default_factory=list)
+    told: list[Ended] = field(default_factory=list)
+    away: bool = False
+    takes: int = 10_000
+
+    def depth(self, queue: str) -> int | None:
+        return None if self.away else self.depths[queue]
+
+    def send(self, wakes: Sequence[Wake]) -> int:
+        taken = list(wakes[: self.takes])
+        self.sent += taken
+        return len(taken)
+
+    def grew(self, queue: str, by: int) -> None:
+        self.depths[queue] += by
+
+    def tell(self, ended: Sequence[Ended]) -> None:
+        self.told += ended
+
+
+@dataclass
+class World:
+    database: Away
+    broker: Broker
+    dispatcher: Dispatcher
+    announced: list[Ended]
+
+    def insert(self, number: int, *, due_since: float = 1, **columns: Any) -> list[int]:
+        """Rows nobody was told of, due for so many seconds."""
+        common = {"template_name": "t", "model_name": "m", "max_tries": 6, "max_age_seconds": 6000}
+        jobs = [NewJob(**{**common, **columns}) for _ in range(number)]
+        with self.database.database.write() as session:
+            ids = [made.output_id for made in lifecycle.create(session, jobs).values()]
+            session.execute(
+                update(LLMOutput).where(LLMOutput.id.in_(ids)).values(run_at=now_plus(-due_since))
+            )
+            return ids
+
+    def lose(self, number: int) -> list[int]:
+        """Rows whose worker has gone."""
+        ids = self.insert(number)
+        with self.database.database.write() as session:
+            rows = session.query(LLMOutput).filter(LLMOutput.id.in_(ids))
+            messages = [Delivery(row.id, row.job_id) for row in rows]
+            lifecycle.claim(session, messages, worker="gone", lease_seconds=-1)
+        return ids
+
+    def statuses(self, ids: Sequence[int]) -> Counter[str]:
+        with self.database.database.read() as session:
+            return Counter(r.status for r in session.query(LLMOutput).filter(LLMOutput.id.in_(ids)))
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    database, broker, announced = Away(Database(database_url)), Broker(), []
+    runtime: Any = SimpleNamespace(
+        settings=SimpleNamespace(
+            dispatch_seconds=1,
+            rewake_seconds=15,
+            queue_window=WINDOW,
+            ageing_seconds=60,
+            heartbeat_seconds=0.01,
+        ),
+        database=database,
+        wake=broker,
+        events=SimpleNamespace(announce=announced.extend),
+    )
+    yield World(database, broker, Dispatcher(runtime), announced)
+    database.database.dispose()
+
+
+def test_a_queue_is_filled_to_its_window_and_no_further(world: World) -> None:
+    world.insert(100)
+    for _ in range(3):
+        assert 0 < world.dispatcher.tick() <= 1
+    assert len(world.broker.sent) == WINDOW
+    world.broker.depths["default"] -= 5
+    world.dispatcher.tick()
+    assert len(world.broker.sent) == WINDOW + 5
+
+
+def test_who_has_waited_long_goes_one_class_higher(world: World) -> None:
+    old, new = world.insert(1, due_since=61), world.insert(1, due_since=1)
+    world.dispatcher.tick()
+    assert {wake.output_id: wake.queue for wake in world.broker.sent} == {
+        old[0]: "high",
+        new[0]: "default",
+    }
+
+
+def test_a_long_backlog_that_ages_does_not_bury_the_class_above(world: World) -> None:
+    world.insert(500, due_since=3600, queue="low")
+    for _ in range(10):
+        world.dispatcher.tick()
+    sent = Counter(wake.queue for wake in world.broker.sent)
+    assert sent == {"default": WINDOW // 2, "low": WINDOW}
+
+
+def test_nothing_stands_above_the_highest_class() -> None:
+    assert [class_above(queue) for queue in Queue] == [Queue.HIGH, Queue.HIGH, Queue.DEFAULT]
+
+
+def test_what_was_sent_is_not_sent_again_soon(world: World) -> None:
+    world.insert(5)
+    world.dispatcher.tick()
+    world.dispatcher.tick()
+    assert len(world.broker.sent) == 5
+
+
+def test_what_did_not_go_out_goes_out_at_the_next_tick(world: World) -> None:
+    world.insert(5)
+    world.broker.takes = 2
+    world.dispatcher.tick()
+    world.broker.takes = 10
+    world.dispatcher.tick()
+    assert len({wake.output_id for wake in world.broker.sent}) == 5
+
+
+def test_without_a_broker_nothing_is_marked_and_rows_are_still_rescued(world: World) -> None:
+    waiting, lost = world.insert(3), world.lose(3)
+    world.broker.away = True
+    world.dispatcher.tick()
+    assert world.statuses(lost) == {"pending": 3}
+    world.broker.away = False
+    world.dispatcher.tick()
+    assert {wake.output_id for wake in world.broker.sent} == {*waiting, *lost}
+
+
+def test_callers_take_turns(world: World) -> None:
+    with world.database.database.write() as session:
+        users = [User(email=f"{name}@example.org") for name in ("a", "b")]
+        session.add_all(users)
+        session.flush()
+        flood, single = (user.id for user in users)
+    world.insert(200, user_id=flood)
+    (one,) = world.insert(1, user_id=single)
+    world.dispatcher.tick()
+    assert one in [wake.output_id for wake in world.broker.sent]
+
+
+def test_rescued_rows_that_have_ended_are_told_to_flower(world: World) -> None:
+    lost = world.lose(2)
+    with world.database.database.write() as session:
+        lifecycle.cancel(session, [lost[0]])
+    world.dispatcher.tick()
+    assert [(row.output_id, row.status) for row in world.broker.told] == [(lost[0], "cancelled")]
+    assert {row.output_id for row in world.announced} == set(lost)
+
+
+def test_after_an_outage_holders_have_a_moment_before_they_are_rescued(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SWEEP_SECONDS", 0)
+    clock = [1000.0]
+    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    lost = world.lose(2)
+    world.database.away = True
+    with pytest.raises(Unavailable):
+        world.dispatcher.tick()
+    world.database.away = False
+    world.dispatcher.tick()
+    assert world.statuses(lost) == {"processing": 2}
+    clock[0] += room.RETURN_SECONDS + 0.1
+    world.dispatcher.tick()
+    assert world.statuses(lost) == {"pending": 2}
