@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.accounts import Caller
@@ -183,7 +184,7 @@ class PriceBook:
         try:
             with self._database.read() as session:
                 rows = all_prices(session)
-        except Unavailable:
+        except (Unavailable, DBAPIError):  # away, or not migrated yet
             log.warning("prices not read: the database is away")
         finally:
             with self._lock:

@@ -36,8 +36,10 @@ def test_a_job_that_kills_its_worker_fails_and_its_neighbours_do_not(
     platform = make_platform_on_sqlite(lease_seconds=1.2, heartbeat_seconds=0.3)
     with known_here():
         poison = platform.submit(fetchers={"die": {}})
-    neighbour = platform.submit(model="simulator/latency-0.5")
-    for _ in range(3):
+    assert platform.workers[0].running.wait() == 9
+    neighbour = platform.submit(model="simulator/latency-0.5")  # meets two of the three deaths
+    platform.workers[0].start()
+    for _ in range(2):
         assert platform.workers[0].running.wait() == 9
         platform.workers[0].start()
     (row,) = platform.wait_ended(poison)
