@@ -67,7 +67,8 @@ def test_many_threads_share_one_queue(wakes: WakeQueue, redis_url: str) -> None:
     with Redis.from_url(redis_url) as client:
         messages = [json.loads(one) for one in client.lrange("default", 0, -1)]
         assert len({one["headers"]["id"] for one in messages}) == THREADS * EACH
-        assert len(client.client_list()) <= 2 * THREADS + 2  # kombu opens two each
+        # kombu opens two each; a connection given up for its slowness closes at the server's leisure
+        eventually(lambda: len(client.client_list()) <= 2 * THREADS + 2)
 
 
 def test_the_first_use_may_be_by_many_threads_at_once(redis_url: str) -> None:

@@ -100,34 +100,44 @@ def test_cancelling_twice_is_harmless_and_after_the_end_a_conflict(platform: Pla
 
 
 def test_of_a_cancel_and_an_end_at_once_exactly_one_stands(any_platform: Platform) -> None:
+    seen: set[str] = set()
+    for latest in (0.5, 2, 8):  # a slow machine's jobs end later: so do the cancels that race them
+        seen |= race_of_cancels_and_ends(any_platform, latest=latest)
+        if seen == {"completed", "cancelled"}:
+            return
+    raise AssertionError(f"no race: every job was {seen}")
+
+
+def race_of_cancels_and_ends(platform: Platform, *, latest: float) -> set[str]:
+    """Cancel sixty jobs at chosen moments around their ends; the states they ended in."""
     dice = random.Random(7)
-    submitted = any_platform.submit_many(60, model="simulator/latency-0.3")
-    any_platform.wait_call(submitted[0])
+    submitted = platform.submit_many(60, model="simulator/latency-0.3")
+    platform.wait_call(submitted[0])
     told: dict[int, str] = {}
 
     def cancel_sometime(job: jobs.Submission, after: float) -> None:
         time.sleep(after)
         try:
-            told[job.output_id] = cancel(any_platform, job).status
+            told[job.output_id] = cancel(platform, job).status
         except Conflict:
             told[job.output_id] = "ended"
 
     threads = [
-        threading.Thread(target=cancel_sometime, args=(job, dice.uniform(0.1, 0.5)))
+        threading.Thread(target=cancel_sometime, args=(job, dice.uniform(0.1, latest)))
         for job in submitted
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    rows = any_platform.wait_ended(*submitted, timeout=2 * SOON)
+    rows = platform.wait_ended(*submitted, timeout=2 * SOON)
     for job, row in zip(submitted, rows, strict=True):
         assert row.status == ("completed" if told[row.id] == "ended" else "cancelled")
-        outcomes = [a.outcome for a in any_platform.attempts(job)]
+        outcomes = [a.outcome for a in platform.attempts(job)]
         assert "running" not in outcomes
         assert len(outcomes) <= 1
         assert (row.raw_response is not None) == (row.status == "completed")
-    assert {row.status for row in rows} == {"completed", "cancelled"}
+    return {row.status for row in rows}
 
 
 def test_revoking_a_running_task_cancels_its_job(any_platform: Platform) -> None:
