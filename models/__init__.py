@@ -3,7 +3,7 @@
 Nothing here knows Celery, Flask, a provider or a setting.
 """
 
-from models.account import Agent, ApiKey, Role, Scope, User
+from models.account import Agent, ApiKey, AuditEvent, Role, SavedView, Scope, User, WebSession
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
@@ -25,6 +25,7 @@ __all__ = [
     "Agent",
     "ApiKey",
     "Attempt",
+    "AuditEvent",
     "Base",
     "ControlKind",
     "Derivation",
@@ -38,8 +39,10 @@ __all__ = [
     "Queue",
     "QueueControl",
     "Role",
+    "SavedView",
     "Scope",
     "Status",
     "User",
+    "WebSession",
     "WorkerHeartbeat",
 ]

@@ -1,4 +1,5 @@
-"""Who may do what: users, their API keys, and agents (named defaults for jobs)."""
+"""Who may do what: users, their keys and sign-ins, agents (named defaults for jobs), and the trail
+that administrative acts leave."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, moment_of_insert, row_id
@@ -32,7 +33,8 @@ class Scope(StrEnum):
 
 
 class User(Base):
-    """A person or service that owns jobs. `token_allowance` null means unlimited."""
+    """A person or service that owns jobs. `token_allowance` null means unlimited; without a
+    `password_hash` nobody can sign in to the pages, keys still work."""
 
     __tablename__ = "users"
 
@@ -41,6 +43,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(255), default="")
     role: Mapped[str] = mapped_column(String(16), default=Role.MEMBER)
     plan: Mapped[str | None] = mapped_column(String(64))
+    password_hash: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(default=True)
     token_allowance: Mapped[int | None] = mapped_column(BigId)
     tokens_used: Mapped[int] = mapped_column(BigId, default=0)
@@ -85,6 +88,63 @@ class ApiKey(Base):
     user: Mapped[User] = relationship(lazy="joined")
 
     __table_args__ = (Index("ix_api_keys_user_id", "user_id"), {"sqlite_autoincrement": True})
+
+
+class WebSession(Base):
+    """A sign-in of a browser: its cookie's token is stored as SHA-256 only."""
+
+    __tablename__ = "web_sessions"
+
+    id: Mapped[int] = row_id()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    user_agent: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime] = moment_of_insert()
+    seen_at: Mapped[datetime] = moment_of_insert()
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    user: Mapped[User] = relationship(lazy="joined")
+
+    __table_args__ = (
+        Index("ix_web_sessions_user_id", "user_id"),
+        Index("ix_web_sessions_expires_at", "expires_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class SavedView(Base):
+    """A list of outputs a person comes back to: a name for a query string."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[int] = row_id()
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(80))
+    query: Mapped[str] = mapped_column(String(2000))
+    created_at: Mapped[datetime] = moment_of_insert()
+
+    __table_args__ = (UniqueConstraint("user_id", "name"), {"sqlite_autoincrement": True})
+
+
+class AuditEvent(Base):
+    """An administrative act. Rows are only ever added.
+
+    `actor` is the address of who did it, or `operator` for commands on the machine itself;
+    `subject` names what it was done to, `user:3` or `queue:low`; `details` never holds a secret.
+    """
+
+    __tablename__ = "audit_events"
+
+    id: Mapped[int] = row_id()
+    created_at: Mapped[datetime] = moment_of_insert()
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    actor: Mapped[str] = mapped_column(String(254))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(255), default="")
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    request_id: Mapped[str | None] = mapped_column(String(128))
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
 
 class Agent(Base):

@@ -237,6 +237,22 @@ class LLMOutput(Base):
             postgresql_where=text("status = 'completed'"),
             sqlite_where=text("status = 'completed'"),
         ),
+        # Rows people look for and of which there are few: lists of them open at once.
+        *(
+            Index(
+                f"ix_llm_outputs_{status}",
+                "id",
+                postgresql_where=text(f"status = '{status}'"),
+                sqlite_where=text(f"status = '{status}'"),
+            )
+            for status in ("failed", "cancelled")
+        ),
+        Index(
+            "ix_llm_outputs_voted",
+            "id",
+            postgresql_where=text("feedback <> 0"),
+            sqlite_where=text("feedback <> 0"),
+        ),
         Index("ix_llm_outputs_parent_id", "parent_id"),
         Index("ix_llm_outputs_root_id", "root_id"),
         {"sqlite_autoincrement": True},
