@@ -3,6 +3,7 @@
     caller.py   `Caller`: a person or service as the rest of the house sees it
     keys.py     API keys: making, checking, listing, revoking
     users.py    users, by administrators
+    passwords.py, sessions.py   signing in to the pages
     agents.py   named defaults for jobs, by their owners
 
 Nothing here knows HTTP or what a job is.
@@ -19,26 +20,44 @@ from app.accounts.keys import (
     note_use,
     revoke_key,
 )
+from app.accounts.passwords import change_password, generate_password, set_password
+from app.accounts.sessions import (
+    SignedIn,
+    SignIn,
+    note_seen,
+    sign_in,
+    sign_out,
+    signed_in,
+)
 from app.accounts.users import create_user, find_user, get_user, list_users, update_user
 
 __all__ = [
     "OPERATOR",
     "Caller",
     "NewKey",
+    "SignIn",
+    "SignedIn",
     "authenticate",
     "caller_of",
+    "change_password",
     "create_agent",
     "create_key",
     "create_user",
     "find_user",
+    "generate_password",
     "get_agent",
     "get_user",
     "issue_key",
     "list_agents",
     "list_keys",
     "list_users",
+    "note_seen",
     "note_use",
     "revoke_key",
+    "set_password",
+    "sign_in",
+    "sign_out",
+    "signed_in",
     "update_agent",
     "update_user",
 ]
