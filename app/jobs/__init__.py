@@ -6,7 +6,9 @@
     idempotency.py  the first answer to a key, stored with the row
     derive.py       re_run and regenerate
     control.py      cancel and advance
-    access.py       which rows a caller sees; search.py lists them, describe.py shows them
+    access.py       which rows a caller sees; search.py lists them (search_words.py: the language of
+                    the search box, by_time.py: the ids of a time), describe.py shows them,
+                    sentences.py says what went wrong
     explain.py      why a job waits; load.py how busy the house is
     preview.py      what would be sent; erase.py removes the texts of an ended row
 
@@ -23,10 +25,11 @@ from app.jobs.explain import why
 from app.jobs.idempotency import prune_idempotency_keys
 from app.jobs.preview import preview
 from app.jobs.request import IdempotencyRequest, JobRequest, Submission, check_essentials
-from app.jobs.search import Filters, list_outputs
+from app.jobs.search import Counted, Filters, count_matching, list_outputs
 from app.jobs.submit import submit, submit_many
 
 __all__ = [
+    "Counted",
     "Filters",
     "IdempotencyRequest",
     "JobRequest",
@@ -34,6 +37,7 @@ __all__ = [
     "advance",
     "cancel",
     "check_essentials",
+    "count_matching",
     "describe",
     "describe_many",
     "erase",

@@ -9,17 +9,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
-from app.accounts import Caller
+from app.accounts import Caller, find_user
 from app.errors import Forbidden, InvalidParameter
 from app.jobs.access import visible
+from app.jobs.by_time import first_id_since
 from app.jobs.limits import check_text
 from app.paging import DEFAULT_LIMIT, Page, newest_first
 from models import Feedback, Format, LLMOutput, Queue, Status
 
 LONGEST_QUERY = 200
+MOST_COUNTED = 10_000
+"""More rows are told as "10,000+": counting them helps nobody and reads them all."""
+
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -27,8 +31,10 @@ _METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Filters:
     """What rows must be. `q` is looked for in template, answer and job id, in any case.
 
-    `metadata` compares top-level texts, numbers and booleans as they are written in JSON.
-    `all_users` shows everybody's rows, and `user_id` one person's (administrators).
+    `error_code` means rows that failed with it, or rows of the `status` said whose last error it
+    is. `metadata` compares top-level texts, numbers and booleans as they are written in JSON.
+    `all_users` shows everybody's rows, `user_id` and `user` (an address) one person's
+    (administrators).
     """
 
     status: str | None = None
@@ -37,6 +43,7 @@ class Filters:
     format: str | None = None
     queue: str | None = None
     feedback: str | None = None
+    error_code: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     q: str | None = None
@@ -44,6 +51,15 @@ class Filters:
     parent_id: int | None = None
     all_users: bool = False
     user_id: int | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many rows there are; `capped` when there are more than were counted."""
+
+    count: int
+    capped: bool = False
 
 
 def list_outputs(
@@ -58,41 +74,99 @@ def list_outputs(
 
     Raises InvalidParameter naming the filter, Forbidden when a member asks for others' rows.
     """
-    filters = filters or Filters()
-    query = select(LLMOutput).where(_owned(caller, filters), *_conditions(session, filters))
+    query = select(LLMOutput).where(*matching(session, caller, filters or Filters()))
     return newest_first(session, query, LLMOutput.id, limit=limit, after=after)
 
 
-def _owned(caller: Caller, filters: Filters) -> ColumnElement[bool]:
-    others = filters.all_users or filters.user_id not in (None, caller.user_id)
+def count_matching(
+    session: Session, caller: Caller, filters: Filters | None = None, *, cap: int = MOST_COUNTED
+) -> Counted:
+    """How many rows a list would show, counted up to `cap`. Raises as `list_outputs` does."""
+    found = select(LLMOutput.id).where(*matching(session, caller, filters or Filters()))
+    newest = found.order_by(LLMOutput.id.desc()).limit(cap + 1).subquery()
+    count = session.scalars(select(func.count()).select_from(newest)).one()
+    return Counted(min(count, cap), count > cap)
+
+
+def matching(session: Session, caller: Caller, filters: Filters) -> list[ColumnElement[bool]]:
+    """The conditions of the rows that a caller may see and that the filters name.
+
+    Raises InvalidParameter naming the filter, Forbidden when a member asks for others' rows.
+    """
+    return [_owned(session, caller, filters), *_conditions(session, filters)]
+
+
+def _owned(session: Session, caller: Caller, filters: Filters) -> ColumnElement[bool]:
+    user_id = filters.user_id
+    if filters.user is not None:
+        user_id = _named(session, caller, filters.user)
+    others = filters.all_users or user_id not in (None, caller.user_id)
     if others and not caller.is_admin:
         raise Forbidden("Only an administrator may list other users' rows")
-    if filters.user_id is not None:
-        return LLMOutput.user_id == filters.user_id
+    if user_id is not None:
+        return LLMOutput.user_id == user_id
     return visible(caller, all_users=filters.all_users)
 
 
+def _named(session: Session, caller: Caller, address: str) -> int:
+    """The id of the user of an address. A member learns of no other's existence."""
+    check_text(address, pointer="/user")
+    if caller.user_id is not None and address.strip().lower() == caller.email:
+        return caller.user_id
+    if not caller.is_admin:
+        raise Forbidden("Only an administrator may list other users' rows")
+    user = find_user(session, address)
+    if user is None:
+        raise InvalidParameter(f"Invalid user: nobody has the address {address}", pointer="/user")
+    return user.id
+
+
 def _conditions(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
-    for name in ("model", "template", "q"):
+    for name in ("model", "template", "error_code", "q"):
         check_text(getattr(filters, name) or "", pointer=f"/{name}")
+    status = filters.status or (None if filters.error_code is None else Status.FAILED)
     equal: dict[Any, Any] = {
-        LLMOutput.status: _word(Status, "status", filters.status),
+        LLMOutput.error_code: filters.error_code,
         LLMOutput.model_name: filters.model,
         LLMOutput.template_name: filters.template,
         LLMOutput.format: _word(Format, "format", filters.format),
         LLMOutput.queue: _word(Queue, "queue", filters.queue),
-        LLMOutput.feedback: _feedback(filters.feedback),
         LLMOutput.parent_id: filters.parent_id,
     }
     found = [column == value for column, value in equal.items() if value is not None]
-    if filters.created_after is not None:
-        found.append(LLMOutput.created_at > _moment("created_after", filters.created_after))
-    if filters.created_before is not None:
-        found.append(LLMOutput.created_at < _moment("created_before", filters.created_before))
+    if status is not None:
+        # In the SQL's text: a bound value would hide that a partial index holds these rows.
+        word = _word(Status, "status", status)
+        found.append(LLMOutput.status == literal_column(f"'{word}'"))
+    if filters.feedback is not None:
+        found.append(_verdict(_feedback(filters.feedback)))
+    found += _accepted_between(session, filters)
     if filters.q:
         found.append(_contains(filters.q))
     dialect = session.get_bind().dialect.name
     found += [_metadata(dialect, key, value) for key, value in filters.metadata.items()]
+    return found
+
+
+def _verdict(verdict: Feedback) -> ColumnElement[bool]:
+    """Rows with a thumb are few, and have an index of their own."""
+    given = LLMOutput.feedback == literal_column(str(int(verdict)))
+    if verdict == Feedback.NONE:
+        return given
+    return and_(LLMOutput.feedback != literal_column("0"), given)
+
+
+def _accepted_between(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
+    """Ids rise with time, so the ids of the span are looked up, and no older row is read."""
+    found: list[ColumnElement[bool]] = []
+    if filters.created_after is not None:
+        after = _moment("created_after", filters.created_after)
+        found += [
+            LLMOutput.id >= first_id_since(session, after),
+            LLMOutput.created_at > after,
+        ]
+    if filters.created_before is not None:
+        found.append(LLMOutput.created_at < _moment("created_before", filters.created_before))
     return found
 
 
@@ -104,12 +178,10 @@ def _word(words: type[StrEnum], name: str, value: str | None) -> str | None:
     return value
 
 
-def _feedback(word: str | None) -> int | None:
-    if word is None:
-        return None
+def _feedback(word: str) -> Feedback:
     for verdict in Feedback:
         if verdict.word == word:
-            return int(verdict)
+            return verdict
     words = ", ".join(verdict.word for verdict in Feedback)
     raise InvalidParameter(f"Invalid feedback. Must be one of: {words}", pointer="/feedback")
 
