@@ -11,6 +11,7 @@ from api.holding import Held
 from api.replies import without_content
 from api.routing import Endpoint
 from api.v1 import ROUTES
+from api.web import problems, site
 from app.runtime import Runtime
 
 
@@ -30,14 +31,20 @@ class WebApplication(Flask):
 
 def create_app(runtime: Runtime) -> Flask:
     """A WSGI application on these parts. The caller closes the runtime."""
-    app = WebApplication("api", static_folder="static", static_url_path="/static")
+    app = WebApplication(
+        "api",
+        static_folder="static",
+        static_url_path="/static",
+        template_folder="web/templates",
+    )
     app.config["MAX_CONTENT_LENGTH"] = MEGABYTE
     app.url_map.merge_slashes = False  # `//api` is another address, not a redirect to ours
     app.url_map.converters.update(CONVERTERS)
     app.extensions["llm_jobs"] = runtime
     app.extensions["llm_jobs_held"] = Held(runtime.settings.web_threads)
     request_log.install(app, rate=runtime.settings.rate_limit)
-    errors.install(app)
+    errors.install(app, for_people=problems.for_people, page=problems.answer)
     routing.install(app, endpoints())
     docs.install(app, endpoints())
+    site.install(app)
     return app

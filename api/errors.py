@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,13 +69,18 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def install(app: Flask) -> None:
-    """Send every error of this application through `render`."""
-    app.register_error_handler(Exception, _answer)
+def install(
+    app: Flask, *, for_people: Callable[[], bool], page: Callable[[Problem], Response]
+) -> None:
+    """Send every error of this application through `render`, or through `page` where the current
+    request is a person's (`for_people`).
+    """
 
+    def answer(error: Exception) -> Response:
+        problem = problem_of(error)
+        return page(problem) if for_people() else render(problem)
 
-def _answer(error: Exception) -> Response:
-    return render(problem_of(error))
+    app.register_error_handler(Exception, answer)
 
 
 def problem_of(error: Exception) -> Problem:

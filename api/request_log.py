@@ -49,7 +49,7 @@ def _finish(response: Response, rate: str) -> Response:
     response.headers.setdefault("Content-Security-Policy", JSON_POLICY)
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["Vary"] = "Authorization, Accept"
+    response.headers.setdefault("Vary", "Authorization, Accept, Cookie, HX-Request")
     _log_when_closed(limits.add_headers(response, rate))
     return response
 
@@ -58,6 +58,7 @@ def _log_when_closed(response: Response) -> None:
     """The line is written when the last byte is out: a stream's duration is its whole life."""
     caller = g.get("caller")
     started = g.started
+    for_an_asset = request.endpoint in ("asset", "static")
     facts = {
         "method": request.method,
         "route": request.url_rule.rule if request.url_rule else None,
@@ -69,6 +70,6 @@ def _log_when_closed(response: Response) -> None:
 
     def write() -> None:
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
-        log.info("request", **facts, duration_ms=milliseconds)
+        (log.debug if for_an_asset else log.info)("request", **facts, duration_ms=milliseconds)
 
     response.call_on_close(write)

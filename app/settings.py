@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     # Serving
     host: str = Field("127.0.0.1", alias="LLM_JOBS_HOST")
     port: int = Field(8000, alias="PORT", ge=0, le=65535)
+    public_url: AnyHttpUrl | None = Field(
+        None,
+        alias="LLM_JOBS_PUBLIC_URL",
+        description="Where people reach the pages, if not at LLM_JOBS_HOST and PORT.",
+    )
     web_threads: int = Field(128, alias="LLM_JOBS_WEB_THREADS", ge=1, le=1000)
     secret_key: SecretStr | None = Field(None, alias="LLM_JOBS_SECRET_KEY")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -128,6 +133,7 @@ class Settings(BaseSettings):
     )
     rate_limit: str = Field("600/minute", alias="LLM_JOBS_RATE_LIMIT", description="Per API key.")
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
+    flower_address: str = Field("127.0.0.1", alias="FLOWER_ADDRESS")
     flower_port: int = Field(5555, alias="FLOWER_PORT", ge=1, le=65535)
     flower_url: str = Field("", alias="FLOWER_URL")
 

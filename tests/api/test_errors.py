@@ -18,7 +18,7 @@ MEMBERS = {"error", "type", "title", "status", "detail", "instance", "request_id
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/nope", 404),
         ("POST", "/api/v1/nope", 404),
         ("GET", "//api/v1/llm_jobs", 404),

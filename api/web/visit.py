@@ -1,0 +1,58 @@
+"""`Visit`: one request for a page whose sign-in, role and form token were checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, redirect, request
+from werkzeug.datastructures import MultiDict
+
+from api.web import render
+from app.accounts import Caller
+from app.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks for what. `signed_in` is None on pages for anybody."""
+
+    runtime: Runtime
+    signed_in: Caller | None
+
+    @property
+    def caller(self) -> Caller:
+        """Who is signed in. Only a page for anybody has nobody."""
+        if self.signed_in is None:
+            raise RuntimeError("nobody is signed in on a page for anybody")
+        return self.signed_in
+
+    @property
+    def query(self) -> MultiDict[str, str]:
+        """What stands behind the `?` of the address."""
+        return request.args
+
+    @property
+    def form(self) -> MultiDict[str, str]:
+        """The fields of the form that was sent."""
+        return request.form
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether htmx asks for a part of a page; without JavaScript nobody does."""
+        return request.headers.get("HX-Request") == "true"
+
+    def page(self, template: str, *, status: int = 200, **facts: Any) -> Response:
+        """A whole page."""
+        return render.page(template, status=status, caller=self.signed_in, **facts)
+
+    def fragment(self, template: str, *, status: int = 200, **facts: Any) -> Response:
+        """A part of a page, for htmx to put into its place."""
+        return render.fragment(template, status=status, caller=self.signed_in, **facts)
+
+    def go(self, address: str, *, said: str = "") -> Response:
+        """On to another page (303), which shows `said` once."""
+        response: Response = redirect(address, code=303, Response=Response)  # type: ignore[assignment]
+        if said:
+            render.say(response, said)
+        return response
