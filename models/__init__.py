@@ -18,6 +18,16 @@ from models.output import (
     Queue,
     Status,
 )
+from models.statistics import (
+    FeedbackTotal,
+    Happened,
+    Recovered,
+    Recovery,
+    StatisticsMark,
+    Stream,
+    call_statistics,
+    job_statistics,
+)
 
 __all__ = [
     "ENDED",
@@ -30,7 +40,9 @@ __all__ = [
     "ControlKind",
     "Derivation",
     "Feedback",
+    "FeedbackTotal",
     "Format",
+    "Happened",
     "IdempotencyKey",
     "Kind",
     "LLMOutput",
@@ -38,11 +50,17 @@ __all__ = [
     "Price",
     "Queue",
     "QueueControl",
+    "Recovered",
+    "Recovery",
     "Role",
     "SavedView",
     "Scope",
+    "StatisticsMark",
     "Status",
+    "Stream",
     "User",
     "WebSession",
     "WorkerHeartbeat",
+    "call_statistics",
+    "job_statistics",
 ]

@@ -6,7 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, moment_of_insert, row_id
@@ -44,7 +53,10 @@ class Outcome(StrEnum):
 
 
 class Attempt(Base):
-    """One attempt of one job; `number` is the fence it was made under."""
+    """One attempt of one job; `number` is the fence it was made under.
+
+    `reported_at` is when a call given up as lost was heard of after all, with what it used.
+    """
 
     __tablename__ = "attempts"
 
@@ -56,6 +68,7 @@ class Attempt(Base):
     worker: Mapped[str | None] = mapped_column(String(255))
     started_at: Mapped[datetime] = moment_of_insert()
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     duration_seconds: Mapped[float | None]
     first_token_seconds: Mapped[float | None]
     error_code: Mapped[str | None] = mapped_column(String(64))
@@ -75,5 +88,15 @@ class Attempt(Base):
     __table_args__ = (
         UniqueConstraint("output_id", "number"),
         Index("ix_attempts_provider_started_at", "provider_model", "started_at"),
+        # What the statistics fold: each call once, when it is over.
+        *(
+            Index(
+                f"ix_attempts_{moment}",
+                moment,
+                postgresql_where=sql(f"{moment} IS NOT NULL"),
+                sqlite_where=sql(f"{moment} IS NOT NULL"),
+            )
+            for moment in ("finished_at", "reported_at")
+        ),
         {"sqlite_autoincrement": True},
     )

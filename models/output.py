@@ -237,6 +237,12 @@ class LLMOutput(Base):
             postgresql_where=text("status = 'completed'"),
             sqlite_where=text("status = 'completed'"),
         ),
+        Index(
+            "ix_llm_outputs_given_up",
+            "finished_at",
+            postgresql_where=text("status IN ('failed', 'cancelled')"),
+            sqlite_where=text("status IN ('failed', 'cancelled')"),
+        ),
         # Rows people look for and of which there are few: lists of them open at once.
         *(
             Index(
@@ -249,6 +255,13 @@ class LLMOutput(Base):
         ),
         Index(
             "ix_llm_outputs_voted",
+            "id",
+            postgresql_where=text("feedback <> 0"),
+            sqlite_where=text("feedback <> 0"),
+        ),
+        Index(
+            "ix_llm_outputs_user_id_voted",
+            "user_id",
             "id",
             postgresql_where=text("feedback <> 0"),
             sqlite_where=text("feedback <> 0"),

@@ -128,6 +128,27 @@ class seconds_until(FunctionElement[float]):  # noqa: N801
     inherit_cache = True
 
 
+class seconds_between(FunctionElement[float]):  # noqa: N801
+    """Seconds from a stored time to a later one."""
+
+    type = Float()
+    inherit_cache = True
+
+
+class hour_of(FunctionElement[datetime]):  # noqa: N801
+    """The beginning of a stored time's hour, in UTC."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class day_of(FunctionElement[datetime]):  # noqa: N801
+    """The beginning of a stored time's day, in UTC."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
 class plain(FunctionElement[Any]):  # noqa: N801
     """A text column as a mere value: neither its indexes nor its affinity count.
 
@@ -217,6 +238,38 @@ def _seconds_until_sqlite(element: seconds_until, compiler: SQLCompiler, **kw: A
 def _seconds_until_postgresql(element: seconds_until, compiler: SQLCompiler, **kw: Any) -> str:
     moment = compiler.process(element.clauses, **kw)
     return f"CAST(EXTRACT(EPOCH FROM ({moment}) - clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+@compiles(seconds_between, "sqlite")
+def _seconds_between_sqlite(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    earlier, later = (compiler.process(part, **kw) for part in element.clauses)
+    return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+
+
+@compiles(seconds_between, "postgresql")
+def _seconds_between_postgresql(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    earlier, later = (compiler.process(part, **kw) for part in element.clauses)
+    return f"CAST(EXTRACT(EPOCH FROM ({later}) - ({earlier})) AS DOUBLE PRECISION)"
+
+
+@compiles(hour_of, "sqlite")
+def _hour_of_sqlite(element: hour_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(substr({compiler.process(element.clauses, **kw)}, 1, 13) || ':00:00.000')"
+
+
+@compiles(hour_of, "postgresql")
+def _hour_of_postgresql(element: hour_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"date_trunc('hour', {compiler.process(element.clauses, **kw)}, 'UTC')"
+
+
+@compiles(day_of, "sqlite")
+def _day_of_sqlite(element: day_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(substr({compiler.process(element.clauses, **kw)}, 1, 10) || ' 00:00:00.000')"
+
+
+@compiles(day_of, "postgresql")
+def _day_of_postgresql(element: day_of, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"date_trunc('day', {compiler.process(element.clauses, **kw)}, 'UTC')"
 
 
 @compiles(json_value, "sqlite")

@@ -280,7 +280,11 @@ def _close(dialect: str) -> ReturningUpdate[Any]:
         .where(named_by(dialect, _A.c.output_id))
         .where(_A.c.output_id == v.c.output_id, _A.c.number == v.c.number, open_)
         .values({name: func.coalesce(v.c[name], _A.c[name]) for name in said})
-        .values(outcome=case((running, v.c.outcome), else_=_A.c.outcome), finished_at=now())
+        .values(
+            outcome=case((running, v.c.outcome), else_=_A.c.outcome),
+            finished_at=case((running, now()), else_=_A.c.finished_at),
+            reported_at=case((~running, now())),
+        )
         .returning(_A.c.output_id, _A.c.number)
     )
 

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
-"""Seconds, each the upper and included end of its bucket."""
-
-BUCKETS = len(BOUNDS) + 1
-"""With the one above the last bound."""
-
-TRIES = 8
-"""Jobs are counted by tries used: 0, 1, … 6, and 7 or more."""
+from models.statistics import BOUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +22,7 @@ class Quantile:
 
 
 def quantile(counts: Sequence[int], share: float) -> Quantile | None:
-    """The `share` quantile of durations counted in `BUCKETS` buckets; None when there are none.
+    """The `share` quantile of durations counted by `BOUNDS`; None when there are none.
 
     Within a bucket durations are taken to be spread evenly, so the answer is interpolated linearly
     between the bucket's bounds (as PromQL's `histogram_quantile` does); its error is less than the
