@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from sqlalchemy import select
 
 from app import lifecycle
 from app.errors import Unavailable
@@ -19,7 +20,7 @@ from app.lifecycle import Due, Ended
 from app.lifecycle.control import lift_elapsed_pauses
 from app.queue import Wake, short_name
 from app.runtime import Runtime
-from models import Queue, Status
+from models import LLMOutput, Queue, Status
 
 log = structlog.get_logger(__name__)
 
@@ -108,8 +109,24 @@ class Dispatcher:
             log.warning(
                 "job rescued", output_id=row.output_id, job_id=row.job_id, status=row.status
             )
+        self._tell_flower(expired, rescued)
         self._runtime.events.announce([*expired, *rescued])
-        self._runtime.wake.tell([r for r in [*expired, *rescued] if Status(r.status).ended])
+
+    def _tell_flower(self, expired: Sequence[Ended], rescued: Sequence[Ended]) -> None:
+        """A task of a dead worker would be shown as started for ever.
+
+        Somebody else may end a rescued job before Flower hears that it waits; so look once more.
+        """
+        self._runtime.wake.tell([*expired, *rescued])
+        waiting = [row.output_id for row in rescued if row.status == Status.PENDING]
+        if waiting:
+            self._runtime.wake.tell([row for row in self._as_they_are(waiting) if _ended(row)])
+
+    def _as_they_are(self, output_ids: Sequence[int]) -> list[Ended]:
+        columns = (LLMOutput.id, LLMOutput.job_id, LLMOutput.status)
+        with self._runtime.database.read() as session:
+            found = session.execute(select(*columns).where(LLMOutput.id.in_(output_ids)))
+            return [Ended(row.id, row.job_id, row.status) for row in found]
 
     def _prune(self) -> None:
         from app.jobs import prune_idempotency_keys
@@ -176,6 +193,10 @@ class Dispatcher:
             return False
         self.tally.last[chore] = now
         return True
+
+
+def _ended(row: Ended) -> bool:
+    return Status(row.status).ended
 
 
 def class_above(queue: Queue) -> Queue:

@@ -167,9 +167,13 @@ class WakeQueue:
             if queue in self._depths:
                 self._depths[queue] += by
 
-    def tell(self, ended: Sequence[Ended]) -> None:
-        """Make Flower agree with rows that ended outside a task. Never raises."""
-        events = [(row, _EVENT_OF[row.status]) for row in ended if row.status in _EVENT_OF]
+    def tell(self, moved: Sequence[Ended]) -> None:
+        """Make Flower agree with rows that moved outside a task. Never raises.
+
+        To Celery a retry is newer than any end: tell of a row that waits again at once, and then
+        look whether it has ended meanwhile.
+        """
+        events = [(row, _EVENT_OF[row.status]) for row in moved if row.status in _EVENT_OF]
         if not events or self._away():
             return
         try:
@@ -228,8 +232,15 @@ class WakeQueue:
         log.warning(event, error=type(error).__name__, failures=self.failures)
 
 
-_EVENT_OF: dict[str, str] = {Status.FAILED: "task-failed", Status.CANCELLED: "task-revoked"}
+_EVENT_OF: dict[str, str] = {
+    Status.PENDING: "task-retried",
+    Status.COMPLETED: "task-succeeded",
+    Status.FAILED: "task-failed",
+    Status.CANCELLED: "task-revoked",
+}
 _FACTS: dict[str, dict[str, Any]] = {
+    "task-retried": {"exception": "its worker was lost: see the row", "traceback": ""},
+    "task-succeeded": {"result": "'completed'", "runtime": 0.0},
     "task-failed": {"exception": "ended outside a task: see the row", "traceback": ""},
     "task-revoked": {"terminated": False, "signum": None, "expired": False},
 }

@@ -170,13 +170,31 @@ def test_callers_take_turns(world: World) -> None:
     assert one in [wake.output_id for wake in world.broker.sent]
 
 
-def test_rescued_rows_that_have_ended_are_told_to_flower(world: World) -> None:
+def test_rescued_rows_are_told_to_flower_as_they_are_now(world: World) -> None:
     lost = world.lose(2)
     with world.database.database.write() as session:
         lifecycle.cancel(session, [lost[0]])
     world.dispatcher.tick()
-    assert [(row.output_id, row.status) for row in world.broker.told] == [(lost[0], "cancelled")]
+    told = {(row.output_id, row.status) for row in world.broker.told}
+    assert told == {(lost[0], "cancelled"), (lost[1], "pending")}
     assert {row.output_id for row in world.announced} == set(lost)
+
+
+def test_a_rescued_row_that_ends_before_flower_hears_of_it_is_told_of_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lost,) = world.lose(1)
+    remember = world.broker.tell
+
+    def slowly(told: Sequence[Ended]) -> None:
+        if not world.broker.told:
+            with world.database.database.write() as session:
+                lifecycle.cancel(session, [lost])
+        remember(told)
+
+    monkeypatch.setattr(world.broker, "tell", slowly)
+    world.dispatcher.tick()
+    assert [row.status for row in world.broker.told] == ["pending", "cancelled"]
 
 
 def test_after_an_outage_holders_have_a_moment_before_they_are_rescued(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,22 +47,39 @@ def test_the_worker_takes_every_queue_and_sends_events() -> None:
 
 def test_flower_is_private_and_cannot_change_anything() -> None:
     line = shipped_procfile()["flower"]
-    assert "--address=127.0.0.1" in line
+    assert '--address="${FLOWER_ADDRESS:-127.0.0.1}"' in line
     assert "--read_only=True" in line
     assert "--persistent=True" in line
+    assert "--state_save_interval=30000" in line
 
 
-def test_flower_does_not_start_without_a_password() -> None:
-    environment = {"PATH": os.environ["PATH"]}
-    line = shipped_procfile()["flower"].replace("celery", "echo celery")
-    refused = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+def _import_flower(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    show = "import os, workers.flower; print(os.environ['FLOWER_BASIC_AUTH'])"
+    return subprocess.run(
+        [sys.executable, "-c", show],
+        env={"PYTHONPATH": str(_ROOT), **environment},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("password", ["", "word", "user:", ":word", "user:pass,word"])
+def test_flower_does_not_start_without_a_password(tmp_path: Path, password: str) -> None:
+    refused = _import_flower(tmp_path, FLOWER_BASIC_AUTH=password)
     assert refused.returncode != 0
     assert "FLOWER_BASIC_AUTH: set it to user:password" in refused.stderr
+
+
+def test_flowers_password_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("user:S3:CRET,two:words\n")
+    found = _import_flower(tmp_path, FLOWER_BASIC_AUTH_FILE=str(tmp_path / "secret"))
+    assert (found.stdout, found.stderr) == ("user:S3:CRET,two:words\n", "")
 
 
 def test_flowers_password_is_in_no_command_line() -> None:
     environment = {"PATH": os.environ["PATH"], "FLOWER_BASIC_AUTH": "user:S3CRET"}
     line = shipped_procfile()["flower"].replace("celery", "echo celery")
     started = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
-    assert "flower --address" in started.stdout
+    assert "flower --address=127.0.0.1 --port=5555" in started.stdout
     assert "S3CRET" not in started.stdout
