@@ -6,7 +6,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs constraints clean
+.PHONY: help run test check bench css docs constraints clean
 
 help: ## List the commands
 	@echo "usage: make COMMAND [ARGS=...]"
@@ -30,6 +30,9 @@ check: ## Formatting, lint, types and the layers' import rules
 bench: ## Measure: jobs per second, time to start, memory
 	@sh scripts/set-up dev
 	$(PY) -m benchmarks $(ARGS)
+
+css: ## Build the pages' style sheet and vendored scripts (needs node)
+	@cd frontend && npm install --no-save --silent && npm run --silent build
 
 docs: ## Write docs/reference from the code
 	@sh scripts/set-up dev
