@@ -16,7 +16,7 @@ from api.schemas.common import Empty
 from api.schemas.operations import Alive, Readiness
 from app import migrate
 from app.errors import Unavailable
-from app.queues import live_workers
+from app.liveness import live_workers
 from app.runtime import Runtime
 
 routes = Routes(tag="health")
@@ -75,7 +75,7 @@ def _broker(runtime: Runtime) -> tuple[bool, str]:
 def _workers(runtime: Runtime) -> tuple[bool, str]:
     seconds = runtime.settings.heartbeat_seconds
     with runtime.database.read() as session:
-        count = live_workers(session, heartbeat_seconds=seconds)
+        count = len(live_workers(session, heartbeat_seconds=seconds))
     return count > 0, f"{count} alive"
 
 

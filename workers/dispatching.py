@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from app.dispatcher import Dispatcher
 from app.errors import Unavailable
+from app.liveness import TICK_NOTED_SECONDS
 from app.runtime import Runtime
 from models import WorkerHeartbeat
 from models.base import table_of
@@ -24,8 +25,6 @@ from models.types import now
 log = structlog.get_logger(__name__)
 
 _W = table_of(WorkerHeartbeat)
-NOTE_SECONDS = 10.0
-"""How often the worker's row says that its dispatcher ticks."""
 
 
 class DispatcherThread:
@@ -64,7 +63,7 @@ class DispatcherThread:
         return self._runtime.settings.dispatch_seconds
 
     def _note(self, took: float) -> None:
-        if time.monotonic() - self._noted < NOTE_SECONDS:
+        if time.monotonic() - self._noted < TICK_NOTED_SECONDS:
             return
         self._noted = time.monotonic()
         with self._runtime.database.write() as session:

@@ -86,9 +86,16 @@ class QueueShown(Shown):
     ready: int = Field(description="Pending and due.")
     scheduled: int = Field(description="Pending until a later time, retries included.")
     running: int
+    capped: list[Literal["ready", "scheduled", "running"]] = Field(
+        description="Which of these are at least what is said: more are not counted."
+    )
     messages: int | None = Field(description="In the broker; null while it is away.")
     oldest_wait_seconds: float | None = Field(description="Of the due job that waits longest.")
+    finished_per_minute: list[int] = Field(
+        description="Completed jobs of the last 60 minutes, the oldest minute first."
+    )
     paused: bool
+    paused_since: datetime | None
     paused_until: datetime | None
     reason: str | None
 
@@ -97,7 +104,8 @@ class PauseShown(Shown):
     """A pause in force, other than a queue's."""
 
     kind: Literal["model", "bucket"]
-    name: str
+    name: str = Field(description="The model, or `provider:model`.")
+    paused_since: datetime
     paused_until: datetime | None
     reason: str
 
@@ -110,19 +118,40 @@ class WorkerShown(Shown):
     pid: int
     concurrency: int
     in_flight: int
+    held: int = Field(description="Rows that say this worker holds them.")
+    output_ids: list[int] = Field(description="Some of these rows.")
     draining: bool
     rss_bytes: int | None
     started_at: datetime
     seen_at: datetime
+    heartbeat_age_seconds: float
+    tick_age_seconds: float | None = Field(description="Since its dispatcher's last noted tick.")
+    dispatcher_stalled: bool
+    state: Literal["alive", "late", "dead"]
     alive: bool
+
+
+class DispatcherShown(Shown):
+    """The dispatchers of all workers together: one that ticks is enough."""
+
+    last_tick_seconds_ago: float | None
+    stalled: bool
 
 
 class Queues(Shown):
     """The queues, what else is paused, and the workers."""
 
+    taken_at: datetime
     queues: list[QueueShown]
     pauses: list[PauseShown]
     workers: list[WorkerShown]
+    dispatcher: DispatcherShown
+    finished_since: datetime = Field(
+        description="How far back `finished_per_minute` reaches: an hour, or less in a busy one."
+    )
+    disagreements: list[str] = Field(
+        description="Where rows, broker and workers do not agree, in sentences."
+    )
 
 
 class PauseBody(Strict):

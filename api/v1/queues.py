@@ -8,10 +8,11 @@ from api.auth import ADMINISTRATOR, scope
 from api.replies import Reply
 from api.routing import Answer, Call, Routes
 from api.schemas.common import Empty
-from api.schemas.operations import PauseBody, Paused, PauseShown, Queues, WorkerShown
-from app import queues
-from app.queues import QueueState, Worker
-from models import ControlKind, QueueControl, Scope
+from api.schemas.operations import PauseBody, Paused, Queues, WorkerShown
+from app import operations, queues
+from app.jobs import Counted
+from app.operations import Operations, Pause, QueuePicture, WorkerPicture
+from models import ControlKind, Scope
 
 routes = Routes("/api/v1", tag="operations")
 
@@ -25,19 +26,11 @@ _RESUMED = {200: Answer(description="It goes on.", model=Paused)}
     answers={200: Answer(description="Counted from rows, now.", model=Queues)},
 )
 def list_queues(call: Call[Empty, Empty]) -> Reply:
-    """Show the queues, what is paused, and the workers."""
-    heartbeat_seconds = call.runtime.settings.heartbeat_seconds
-    with call.runtime.database.read() as session:
-        states = queues.queue_states(session, call.caller)
-        paused = queues.other_pauses(session, call.caller)
-        workers = queues.workers(session, call.caller, heartbeat_seconds=heartbeat_seconds)
-    return Reply(
-        body={
-            "queues": [_queue(state, call.runtime.wake.depth(state.name)) for state in states],
-            "pauses": [_pause(pause) for pause in paused],
-            "workers": [_worker(worker) for worker in workers],
-        }
-    )
+    """Show the queues, what is paused, the workers, and where rows and broker disagree.
+
+    A count that ends at 10,000 is marked by its name among `capped`.
+    """
+    return Reply(body=_shown(operations.picture(call.runtime, call.caller)))
 
 
 @routes.post("/queues/<queue>/pause", access=ADMINISTRATOR, body=PauseBody, answers=_PAUSED)
@@ -76,24 +69,53 @@ def _do_resume(call: Call[Empty, Empty], kind: ControlKind, name: str) -> Reply:
     return Reply(body={"kind": kind, "name": name, "paused": False})
 
 
-def _queue(state: QueueState, messages: int | None) -> dict[str, Any]:
+def _shown(picture: Operations) -> dict[str, Any]:
     return {
-        "name": state.name,
-        "ready": state.ready,
-        "scheduled": state.scheduled,
-        "running": state.running,
-        "messages": messages,
-        "oldest_wait_seconds": state.oldest_wait_seconds,
-        "paused": state.pause is not None,
-        "paused_until": state.pause and state.pause.paused_until,
-        "reason": state.pause and state.pause.reason,
+        "taken_at": picture.taken_at,
+        "queues": [_queue(queue) for queue in picture.queues],
+        "pauses": [_pause(pause) for pause in picture.pauses],
+        "workers": [_worker(worker) for worker in picture.workers],
+        "dispatcher": {
+            "last_tick_seconds_ago": picture.dispatching.last_tick_seconds_ago,
+            "stalled": picture.dispatching.stalled,
+        },
+        "finished_since": picture.finished_since,
+        "disagreements": list(picture.disagreements),
     }
 
 
-def _pause(pause: QueueControl) -> dict[str, Any]:
-    return {name: getattr(pause, name) for name in PauseShown.model_fields}
+def _queue(queue: QueuePicture) -> dict[str, Any]:
+    counts: dict[str, Counted] = {
+        "ready": queue.ready,
+        "scheduled": queue.scheduled,
+        "running": queue.processing,
+    }
+    pause = queue.pause
+    return {
+        "name": queue.name,
+        **{name: counted.count for name, counted in counts.items()},
+        "capped": [name for name, counted in counts.items() if counted.capped],
+        "messages": queue.messages,
+        "oldest_wait_seconds": queue.oldest_wait_seconds,
+        "finished_per_minute": list(queue.finished_per_minute),
+        "paused": pause is not None,
+        "paused_since": pause and pause.since,
+        "paused_until": pause and pause.until,
+        "reason": pause and pause.reason,
+    }
 
 
-def _worker(worker: Worker) -> dict[str, Any]:
-    columns = [name for name in WorkerShown.model_fields if name != "alive"]
-    return {**{name: getattr(worker.row, name) for name in columns}, "alive": worker.alive}
+def _pause(pause: Pause) -> dict[str, Any]:
+    return {
+        "kind": pause.kind,
+        "name": pause.name,
+        "reason": pause.reason,
+        "paused_since": pause.since,
+        "paused_until": pause.until,
+    }
+
+
+def _worker(worker: WorkerPicture) -> dict[str, Any]:
+    columns = [name for name in WorkerShown.model_fields if name not in ("state", "output_ids")]
+    shown = {name: getattr(worker, name) for name in columns}
+    return {**shown, "state": worker.liveness, "output_ids": list(worker.output_ids)}

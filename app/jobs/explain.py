@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.accounts import Caller
 from app.jobs.access import get
-from app.jobs.load import Load, current_load, live_workers
+from app.jobs.load import Load, current_load
 from app.lifecycle.control import pauses
+from app.liveness import live_workers
 from app.moments import iso, next_whole_second
 from app.runtime import Runtime
 from models import Attempt, ControlKind, LLMOutput, Outcome, Queue, QueueControl, Status
@@ -102,7 +103,8 @@ def _waiting(session: Session, runtime: Runtime, output: LLMOutput, load: Load) 
     if output.run_at > clock:
         found.append(_later(output))
     found += [_paused(pause) for pause in pauses(session) if _concerns(pause, output)]
-    if not live_workers(session, runtime.settings):
+    heartbeat_seconds = runtime.settings.heartbeat_seconds
+    if not live_workers(session, heartbeat_seconds=heartbeat_seconds, draining=False):
         found.append(Reason("no_worker", "No worker has reported lately: start one"))
     if output.run_at <= clock:
         found.append(_in_line(session, output, load, clock))

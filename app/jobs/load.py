@@ -6,20 +6,19 @@ little old. Not here: how many messages a broker holds, which says nothing about
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Database
+from app.liveness import live_workers
+from app.recent import Recent
 from app.settings import Settings
-from models import LLMOutput, Queue, Status, WorkerHeartbeat
-from models.types import now, now_plus
+from models import LLMOutput, Queue, Status
+from models.types import now
 
 FRESH_SECONDS = 2.0
 COUNTED_ROWS = 10_000
@@ -55,49 +54,20 @@ class Load:
 
 
 def current_load(database: Database, settings: Settings) -> Load:
-    """The picture of this database, about two seconds old at most. Raises Unavailable.
+    """The picture of this database, about two seconds old at most. Raises Unavailable."""
 
-    One thread takes the next picture while the others go on with the last one, so that nobody
-    waits in line for a slow database.
-    """
-    with _lock:
-        picture = _pictures.setdefault(database, _Picture())
-        fresh = time.monotonic() - picture.taken_at <= FRESH_SECONDS
-        if picture.load is not None and (fresh or picture.being_taken):
-            return picture.load
-        picture.being_taken = True
-    try:
+    def take() -> Load:
         with database.read() as session:
-            load = _look(session, settings)
-        with _lock:
-            picture.load, picture.taken_at = load, time.monotonic()
-        return load
-    finally:
-        with _lock:
-            picture.being_taken = False
+            return _look(session, settings)
+
+    return _pictures.get(database, take)
 
 
-@dataclass(slots=True)
-class _Picture:
-    load: Load | None = None
-    taken_at: float = 0.0
-    being_taken: bool = False
-
-
-_lock = threading.Lock()
-_pictures: WeakKeyDictionary[Database, _Picture] = WeakKeyDictionary()
-
-
-def live_workers(session: Session, settings: Settings) -> Sequence[WorkerHeartbeat]:
-    """Workers that reported within three heartbeats and take new jobs."""
-    recent = WorkerHeartbeat.seen_at > now_plus(-3 * settings.heartbeat_seconds)
-    return session.scalars(
-        select(WorkerHeartbeat).where(recent, WorkerHeartbeat.draining.is_(False))
-    ).all()
+_pictures: Recent[Load] = Recent(FRESH_SECONDS)
 
 
 def _look(session: Session, settings: Settings) -> Load:
-    workers = live_workers(session, settings)
+    workers = live_workers(session, heartbeat_seconds=settings.heartbeat_seconds, draining=False)
     durations, tokens = _recent(session)
     by_model = {model: median(taken) for model, taken in durations.items()}
     everything = [seconds for taken in durations.values() for seconds in taken]

@@ -52,11 +52,15 @@ _Place = tuple[datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The unsent rows of one caller, bucket and model. `ready`: one is due and none paused."""
+    """The unsent rows of one caller, bucket and model, of which the first is due first.
+
+    `ready`: it is due, and nothing it needs is paused.
+    """
 
     user_id: int | None
     bucket: str
     model_name: str
+    first_run_at: datetime
     ready: bool
 
 
@@ -69,6 +73,12 @@ def waiting_lanes(session: Session, queue: str) -> list[Lane]:
         lanes += _search(session, _lanes_of_anybody(), queue=queue, user_id=start)
     lanes += _search(session, _lanes_of_nobody(), queue=queue)
     return list(dict.fromkeys(lane for lane in lanes if lane.ready))
+
+
+def lanes(session: Session, queue: str) -> list[Lane]:
+    """The lanes of a queue, ready or not; of more than `MOST_LANES` those of the first callers."""
+    of_anybody = _search(session, _lanes_of_anybody(), queue=queue, user_id=0)
+    return of_anybody + _search(session, _lanes_of_nobody(), queue=queue)
 
 
 def has_waiting_lane(session: Session, queue: str, user_id: int | None) -> bool:
@@ -145,7 +155,9 @@ def _page(owned: bool) -> Select[datetime, int]:
 
 def _search(session: Session, statement: Select[Any], **parameters: Any) -> list[Lane]:
     rows = session.execute(statement, parameters)
-    return [Lane(row.user_id, row.bucket, row.model_name, bool(row.ready)) for row in rows]
+    return [
+        Lane(row.user_id, row.bucket, row.model_name, row.run_at, bool(row.ready)) for row in rows
+    ]
 
 
 @cache
@@ -179,9 +191,9 @@ def _lanes(whose: ColumnElement[bool], *key: str) -> Select[Any]:
         .where(hop.c.number < MOST_LANES)
     )
     ready = and_(guards.is_due(), guards.not_paused(_T.c))
-    return select(_T.c.user_id, _T.c.bucket, _T.c.model_name, ready.label("ready")).join_from(
-        hop, _T, _T.c.id == hop.c.id
-    )
+    return select(
+        _T.c.user_id, _T.c.bucket, _T.c.model_name, _T.c.run_at, ready.label("ready")
+    ).join_from(hop, _T, _T.c.id == hop.c.id)
 
 
 def _first(*of_lane: ColumnElement[bool]) -> Select[int]:

@@ -480,7 +480,7 @@ def test_the_picture_is_taken_by_one_while_others_use_the_last(
 ) -> None:
     database, settings = rows.runtime.database, rows.runtime.settings
     first = current_load(database, settings)
-    monkeypatch.setattr("app.jobs.load.FRESH_SECONDS", -1)
+    monkeypatch.setattr("app.jobs.load._pictures._seconds", -1)
     seen_meanwhile: list[Load] = []
 
     def slow_look(*args: Any) -> Load:
