@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, String, Table
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from models.base import Base, table_of
 from models.types import BigId, Money, UtcDateTime
@@ -111,8 +113,9 @@ def _key(name: str, length: int) -> Column[str]:
     return Column(name, String(length), primary_key=True)
 
 
-def _sum(name: str) -> Column[object]:
-    kind = Money() if name == "cost" else Double() if name.endswith("seconds") else BigInteger()
+def _sum(name: str) -> Column[Any]:
+    plain: TypeEngine[Any] = Double() if name.endswith("seconds") else BigInteger()
+    kind: TypeEngine[Any] = Money() if name == "cost" else plain
     return Column(name, kind, nullable=False)
 
 
