@@ -118,6 +118,9 @@ class OutputsQuery(PageQuery):
     format: Format | None = None
     queue: Queue | None = None
     feedback: FeedbackWord | None = None
+    error_code: str | None = Field(
+        None, description="The last error's code; without a status, of rows that failed with it."
+    )
     created_after: When | None = None
     created_before: When | None = None
     q: str | None = Field(None, description="Looked for in template, answer and job id.")
@@ -129,6 +132,7 @@ class OutputsQuery(PageQuery):
     parent_id: RowId | None = Field(None, description="Outputs made from this one.")
     all_users: bool = Field(False, description="Everybody's; administrators only.")
     user_id: RowId | None = Field(None, description="This user's; administrators only.")
+    user: str | None = Field(None, description="The user of this address; administrators only.")
 
     @model_validator(mode="before")
     @classmethod

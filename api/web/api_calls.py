@@ -1,0 +1,86 @@
+"""What a page shows, asked for without a browser: the `{} API` button's three texts.
+
+Pure: each text is complete and can be pasted into a shell or an interpreter once the key is set.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+KEY = "$LLM_JOBS_API_KEY"
+
+#: What `llm-jobs list` can be told; other filters have no command.
+_CLI_OPTIONS = ("status", "model", "queue", "feedback", "limit")
+
+Query = Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCalls:
+    """The same request three times. `cli` is empty where no command does it."""
+
+    curl: str
+    python: str
+    cli: str = ""
+
+
+def of_list(base_url: str, query: Query) -> ApiCalls:
+    """A list of outputs; `query` is what `GET /api/v1/llm_outputs` takes, without a cursor."""
+    path = "/api/v1/llm_outputs" + (f"?{urlencode(_as_text(query))}" if query else "")
+    arguments = ", ".join(f"{name}={value!r}" for name, value in query.items())
+    return ApiCalls(
+        curl=curl(base_url, path),
+        python=_python(
+            base_url,
+            f"for output in client.outputs.list({arguments}):\n"
+            "        print(output.id, output.status)",
+        ),
+        cli=_cli_list(base_url, query) if set(query) <= set(_CLI_OPTIONS) else "",
+    )
+
+
+def of_output(base_url: str, output_id: int) -> ApiCalls:
+    """One output, whole."""
+    return ApiCalls(
+        curl=curl(base_url, f"/api/v1/llm_outputs/{output_id}"),
+        python=_python(
+            base_url,
+            f"output = client.outputs.get({output_id})\n    print(output.status, output.text)",
+        ),
+        cli=f"llm-jobs show {output_id} --url {shlex.quote(base_url)}",
+    )
+
+
+def curl(base_url: str, path: str, *, body: str = "") -> str:
+    """A `curl` command with the key from the environment; with a JSON `body` it is a POST."""
+    lines = [
+        f"curl {shlex.quote(base_url + path)}",
+        f'-H "Authorization: Bearer {KEY}"',
+    ]
+    if body:
+        lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    return " \\\n  ".join(lines)
+
+
+def _python(base_url: str, does: str) -> str:
+    return (
+        "import os\n"
+        "from llm_jobs import Client\n\n"
+        f'with Client("{base_url}", os.environ["LLM_JOBS_API_KEY"]) as client:\n'
+        f"    {does}"
+    )
+
+
+def _cli_list(base_url: str, query: Query) -> str:
+    options = [f"--{name} {shlex.quote(text)}" for name, text in _as_text(query).items()]
+    return " ".join(["llm-jobs list", *options, f"--url {shlex.quote(base_url)}"])
+
+
+def _as_text(query: Query) -> dict[str, str]:
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in query.items()
+    }

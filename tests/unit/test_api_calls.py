@@ -1,0 +1,43 @@
+"""The texts behind the `{} API` button can be pasted as they are."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from api.web import api_calls
+
+BASE = "https://jobs.example.org"
+QUERY = {"status": "failed", "model": "gpt 4'; rm -rf /", "limit": 25}
+
+
+def test_curl_asks_for_exactly_this_list_and_quotes_what_a_shell_would_read() -> None:
+    words = shlex.split(api_calls.of_list(BASE, QUERY).curl)
+    address = urlsplit(words[1])
+    assert words[0] == "curl"
+    assert address.path == "/api/v1/llm_outputs"
+    assert parse_qs(address.query) == {name: [str(value)] for name, value in QUERY.items()}
+
+
+@pytest.mark.parametrize("query", [{}, QUERY, {"all_users": True, "q": 'a "b" \\ c'}])
+def test_python_is_python(query: dict[str, str | int | bool]) -> None:
+    tree = ast.parse(api_calls.of_list(BASE, query).python)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.keywords]
+    given = {word.arg: ast.literal_eval(word.value) for word in calls[0].keywords} if query else {}
+    assert given == query
+
+
+def test_the_command_line_is_offered_only_for_what_it_can_do() -> None:
+    words = shlex.split(api_calls.of_list(BASE, QUERY).cli)
+    assert words[:6] == ["llm-jobs", "list", "--status", "failed", "--model", QUERY["model"]]
+    assert api_calls.of_list(BASE, {"template": "x"}).cli == ""
+
+
+def test_one_output_can_be_asked_for_three_ways() -> None:
+    calls = api_calls.of_output(BASE, 12)
+    assert f"{BASE}/api/v1/llm_outputs/12" in calls.curl
+    assert "outputs.get(12)" in calls.python
+    assert calls.cli.startswith("llm-jobs show 12")
