@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -23,11 +23,13 @@ from app.statistics.horizon import horizon
 from app.statistics.sheet import Sheet
 from models import LLMOutput, Stream
 from models.base import table_of
-from models.statistics import ALL_TIME, statistics_marks
-from models.types import now
+from models.statistics import ALL_TIME, call_statistics, job_statistics, statistics_marks
+from models.types import now, now_plus
 
 MOST_ROWS = {"sqlite": 2_000, "postgresql": 20_000}
 """Of one kind in one transaction: on SQLite nobody else writes meanwhile."""
+
+KEPT_DAYS = 400
 
 _M = statistics_marks
 _T = table_of(LLMOutput)
@@ -84,6 +86,17 @@ def fold(session: Session, *, most: int | None = None) -> Folded:
     return Folded(sheet.events, behind)
 
 
+def prune(session: Session) -> int:
+    """Forget hours older than `KEPT_DAYS`; how many rows that were. All time is kept."""
+    old = now_plus(-KEPT_DAYS * 86_400)
+    gone = 0
+    for table in (job_statistics, call_statistics):
+        hour = table.c.hour
+        found = session.execute(delete(table).where(hour > ALL_TIME, hour < old))
+        gone += found.rowcount  # type: ignore[attr-defined]
+    return gone
+
+
 def _count_accepted(
     session: Session, sheet: Sheet, marks: _Marks, newest: Any, limit: datetime, most: int
 ) -> bool:
@@ -130,9 +143,9 @@ _KINDS: dict[Stream, tuple[str, ...]] = {
     Stream.REPORTED: ("reported",),
 }
 _JOBS: dict[Stream, tuple[Callable[[], Select[Any]], ...]] = {
-    Stream.ENDED: (lambda: streams.ended("completed"), lambda: streams.ended("given_up")),
-    Stream.CALLED: (lambda: streams.spent("called"),),
-    Stream.REPORTED: (lambda: streams.spent("reported"),),
+    Stream.ENDED: (partial(streams.ended, "completed"), partial(streams.ended, "given_up")),
+    Stream.CALLED: (streams.spent,),
+    Stream.REPORTED: (streams.spent_late,),
 }
 _CALLS: dict[Stream, tuple[Callable[[], Select[Any]], ...]] = {
     Stream.ENDED: (),

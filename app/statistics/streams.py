@@ -100,7 +100,8 @@ def ended(how: str) -> Select[Any]:
 @cache
 def called() -> Select[Any]:
     """Calls by the time they were over: how they ended, seconds, usage."""
-    rows = _once(_calls(_A.c.finished_at, only=_A.c.reported_at.is_(None)))
+    moment = _A.c.finished_at
+    rows = _calls(_call_key(moment), moment, _on_time(_TIMED | _SPENT))
     return _summed(
         rows,
         CALL_KEY,
@@ -118,19 +119,24 @@ def called() -> Select[Any]:
 @cache
 def reported() -> Select[Any]:
     """Calls that had been given up, by the time they were heard of: their usage."""
-    rows = _once(_calls(_A.c.reported_at))
+    moment = _A.c.reported_at
+    rows = _calls(_call_key(moment), moment, _SPENT)
     return _summed(rows, CALL_KEY, **_usage(rows))
 
 
 @cache
-def spent(moment: str) -> Select[Any]:
-    """The usage of `called` or `reported` calls once more, by the jobs they were made for."""
-    on_time = moment == "called"
-    rows = _once(
-        _calls(_A.c.finished_at, only=_A.c.reported_at.is_(None))
-        if on_time
-        else _calls(_A.c.reported_at)
-    )
+def spent() -> Select[Any]:
+    """The usage of `called` once more, by the jobs the calls were made for."""
+    moment = _A.c.finished_at
+    rows = _calls(_spender_key(moment), moment, _on_time(_SPENT))
+    return _summed(rows, JOB_KEY, **_usage(rows))
+
+
+@cache
+def spent_late() -> Select[Any]:
+    """The same of `reported`."""
+    moment = _A.c.reported_at
+    rows = _calls(_spender_key(moment), moment, _SPENT)
     return _summed(rows, JOB_KEY, **_usage(rows))
 
 
@@ -198,33 +204,46 @@ def _job_key(moment: Any, happened: Any, error_code: Any) -> list[ColumnElement[
     return [found[name].label(name) for name in JOB_KEY]
 
 
-def _calls(moment: Any, *, only: ColumnElement[bool] | None = None) -> Select[Any]:
-    """Calls with both keys. What was measured counts where `only` holds."""
-    measured: dict[str, ColumnElement[Any]] = {
-        "seconds": _A.c.duration_seconds,
-        "first_token": _A.c.first_token_seconds,
-    }
-    measured |= {name: _A.c[name] for name in _USAGE}
-    if only is not None:
-        measured = {name: case((only, column)) for name, column in measured.items()}
-    of_job = {c.name: c for c in _job_key(moment, literal(Happened.CALLED.value), literal(""))}
-    of_call = {
-        "provider": func.coalesce(_A.c.provider, ""),
+def _call_key(moment: Any) -> list[ColumnElement[Any]]:
+    """The columns of `CALL_KEY`, of a call and its job."""
+    found = {
+        "hour": hour_of(moment),
+        "provider": func.coalesce(_A.c.provider, literal_column("''")),
+        "model": _T.c.model_name,
         "kind": _A.c.kind,
         "outcome": _A.c.outcome,
-        "error_code": func.coalesce(_A.c.error_code, ""),
+        "error_code": func.coalesce(_A.c.error_code, literal_column("''")),
     }
-    columns = of_job | {name: column.label(name) for name, column in of_call.items()}
-    return (
+    return [found[name].label(name) for name in CALL_KEY]
+
+
+def _spender_key(moment: Any) -> list[ColumnElement[Any]]:
+    """The columns of `JOB_KEY` for usage: how its job ends is not known yet."""
+    return _job_key(moment, literal(Happened.CALLED.value), literal_column("''"))
+
+
+def _calls(key: list[ColumnElement[Any]], moment: Any, measured: Measured) -> CTE:
+    """Calls of the window, with this key and what was measured of them."""
+    buckets = {n: _bucket(measured[n]) for n in ("seconds", "first_token") if n in measured}
+    return _once(
         select(
-            *columns.values(),
+            *key,
             *(column.label(name) for name, column in measured.items()),
-            _bucket(measured["seconds"]).label("seconds_bucket"),
-            _bucket(measured["first_token"]).label("first_token_bucket"),
+            *(number.label(f"{name}_bucket") for name, number in buckets.items()),
         )
         .join_from(_A, _T, _T.c.id == _A.c.output_id)
         .where(moment.is_not(None), _within(moment))
     )
+
+
+Measured = dict[str, ColumnElement[Any]]
+_SPENT: Measured = {name: _A.c[name] for name in _USAGE}
+_TIMED: Measured = {"seconds": _A.c.duration_seconds, "first_token": _A.c.first_token_seconds}
+
+
+def _on_time(measured: Measured) -> Measured:
+    """What was heard of a call late is not part of it."""
+    return {name: case((_A.c.reported_at.is_(None), c)) for name, c in measured.items()}
 
 
 def _once(rows: Select[Any]) -> CTE:
