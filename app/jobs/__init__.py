@@ -6,6 +6,7 @@
     idempotency.py  the first answer to a key, stored with the row
     derive.py       re_run and regenerate
     control.py      cancel and advance
+    bulk.py         re-run, retry and cancel many
     access.py       which rows a caller sees; search.py lists them (search_words.py: the language of
                     the search box, by_time.py: the ids of a time), describe.py shows them,
                     sentences.py says what went wrong
@@ -17,6 +18,7 @@ its own, because something follows the commit.
 """
 
 from app.jobs.access import get
+from app.jobs.bulk import Cancellations, ReRuns, Skipped, cancel_many, re_run_many, retry_failed
 from app.jobs.control import advance, cancel
 from app.jobs.derive import re_run, regenerate
 from app.jobs.describe import describe, describe_many
@@ -29,13 +31,17 @@ from app.jobs.search import Counted, Filters, count_matching, list_outputs
 from app.jobs.submit import submit, submit_many
 
 __all__ = [
+    "Cancellations",
     "Counted",
     "Filters",
     "IdempotencyRequest",
     "JobRequest",
+    "ReRuns",
+    "Skipped",
     "Submission",
     "advance",
     "cancel",
+    "cancel_many",
     "check_essentials",
     "count_matching",
     "describe",
@@ -46,7 +52,9 @@ __all__ = [
     "preview",
     "prune_idempotency_keys",
     "re_run",
+    "re_run_many",
     "regenerate",
+    "retry_failed",
     "submit",
     "submit_many",
     "why",

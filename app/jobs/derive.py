@@ -6,6 +6,7 @@ when it was accepted: what an agent says by now is of no matter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,12 @@ from app.accounts import Caller
 from app.errors import Conflict, InvalidContext, MissingParameter
 from app.jobs import idempotency as keys
 from app.jobs.access import get
-from app.jobs.meaning import read_clock, understand
+from app.jobs.meaning import understand
 from app.jobs.request import IdempotencyRequest, JobRequest, Submission
 from app.jobs.submit import accept
+from app.lifecycle import NewJob
 from app.runtime import Runtime
+from app.settings import Settings
 from models import Derivation, LLMOutput, Status
 
 
@@ -74,22 +77,35 @@ def _derive(
         return replay
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
-        _refuse_unless_ended(parent)
-        request = replace(_request_of(parent), **changes)
-        if "template" in changes:
-            request = replace(request, messages=None)
-        clock = read_clock(session, request)
-    job = understand(runtime.settings, request, clock=clock).job
+    job = child_of(runtime.settings, parent, derivation, changes)
+    return accept(runtime, caller, [job], idempotency=idempotency)[0]
+
+
+def child_of(
+    settings: Settings,
+    parent: LLMOutput,
+    derivation: Derivation,
+    changes: Mapping[str, Any] | None = None,
+) -> NewJob:
+    """The job a row leads to, with `changes` of its request. No transaction may be open.
+
+    Raises Conflict while the parent has not ended or when it was erased, and what `understand`
+    raises.
+    """
+    _refuse_unless_ended(parent)
+    changes = changes or {}
+    request = replace(_request_of(parent), **changes)
     kept_prompt = "template" not in changes
-    job = replace(
-        job,
+    if not kept_prompt:
+        request = replace(request, messages=None)
+    return replace(
+        understand(settings, request).job,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         derivation=derivation,
         prompt_name=parent.prompt_name if kept_prompt else None,
         prompt_version=parent.prompt_version if kept_prompt else None,
     )
-    return accept(runtime, caller, [job], idempotency=idempotency)[0]
 
 
 def _refuse_unless_ended(parent: LLMOutput) -> None:

@@ -6,7 +6,7 @@ idempotency record); the wake-up. Whatever raises before the commit leaves no ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -31,6 +31,9 @@ from models import User
 log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
+
+Choose = Callable[[Session, Sequence[NewJob]], Sequence[NewJob]]
+"""Says, in the accepting transaction, which of the jobs are still wanted."""
 
 
 def submit(
@@ -76,17 +79,20 @@ def accept(
     jobs: Sequence[NewJob],
     *,
     idempotency: IdempotencyRequest | None = None,
+    choose: Choose = lambda _session, jobs: jobs,
 ) -> list[Submission]:
     """Commit the rows, then wake them. With `idempotency` there is one job.
 
-    Raises AllowanceUsedUp, and what `keys.recall` raises.
+    `choose` comes first in the transaction and says which of the jobs are still wanted; what it
+    writes stands or falls with them. Raises AllowanceUsedUp, and what `keys.recall` raises.
     """
     load = current_load(runtime.database, runtime.settings)
     room = waking.room_in_queues(runtime, [job.queue for job in jobs])
     try:
         with runtime.database.write() as session:
-            _check_allowances(session, {job.user_id for job in jobs})
-            jobs = waking.choose(session, jobs, room)
+            wanted = choose(session, jobs)
+            _check_allowances(session, {job.user_id for job in wanted})
+            jobs = waking.choose(session, wanted, room)
             created = lifecycle.create(session, jobs)
             accepted = [_submission(created[job.job_id], job, load) for job in jobs]
             if idempotency:
@@ -100,6 +106,16 @@ def accept(
     for job in jobs:
         _log(created[job.job_id], job)
     return accepted
+
+
+def over_allowance(session: Session, owners: Iterable[int | None]) -> set[int]:
+    """Those of the users whose allowance of tokens is used up."""
+    limited = select(User.id).where(
+        User.id.in_([owner for owner in owners if owner is not None]),
+        User.token_allowance.is_not(None),
+        User.tokens_used >= User.token_allowance,
+    )
+    return set(session.scalars(limited))
 
 
 def _first_answer(
@@ -136,11 +152,7 @@ def _each(requests: Sequence[JobRequest], read: Callable[[JobRequest], Item]) ->
 
 
 def _check_allowances(session: Session, owners: set[int | None]) -> None:
-    limited = select(User.token_allowance, User.tokens_used).where(
-        User.id.in_([owner for owner in owners if owner is not None]),
-        User.token_allowance.is_not(None),
-    )
-    if any(row.tokens_used >= row.token_allowance for row in session.execute(limited)):
+    if over_allowance(session, owners):
         raise AllowanceUsedUp
 
 
