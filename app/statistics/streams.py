@@ -2,7 +2,7 @@
 
 Each finds its rows by an index and reads each row once; seconds become bucket numbers in the
 database, so what reaches us is as many rows as there are kinds. Columns are named as in the tables
-of statistics. Not here: which window, and writing (`fold.py`, `sheet.py`).
+of statistics. Not here: which window, and writing (`folding.py`, `sheet.py`).
 
 Usage is counted when its call is over, whatever becomes of the job: a call that was given up and
 heard of after all (`reported_at`) is one call when it was given up, and usage when it was reported.
@@ -171,6 +171,15 @@ def cut_ids() -> Select[Any]:
     )
 
 
+def prompt_of(columns: Any) -> ColumnElement[str]:
+    """A row's saved prompt as `name@version`; empty when it brought its own template."""
+    return case(
+        (columns.prompt_name.is_(None), literal_column("''")),
+        (columns.prompt_version.is_(None), columns.prompt_name),
+        else_=columns.prompt_name + literal_column("'@'") + cast(columns.prompt_version, String),
+    )
+
+
 def _within(moment: ColumnElement[Any]) -> ColumnElement[bool]:
     return and_(moment >= SINCE, moment < UNTIL)
 
@@ -186,11 +195,6 @@ _PROBES: dict[str, tuple[ColumnElement[bool], ColumnElement[Any]]] = {
 
 def _job_key(moment: Any, happened: Any, error_code: Any) -> list[ColumnElement[Any]]:
     """The columns of `JOB_KEY`, of a row of `llm_outputs`."""
-    prompt = case(
-        (_T.c.prompt_name.is_(None), literal_column("''")),
-        (_T.c.prompt_version.is_(None), _T.c.prompt_name),
-        else_=_T.c.prompt_name + literal_column("'@'") + cast(_T.c.prompt_version, String),
-    )
     found = {
         "user_id": func.coalesce(_T.c.user_id, literal_column(str(NOBODY))),
         "hour": hour_of(moment),
@@ -198,7 +202,7 @@ def _job_key(moment: Any, happened: Any, error_code: Any) -> list[ColumnElement[
         "queue": _T.c.queue,
         "model": _T.c.model_name,
         "format": _T.c.format,
-        "prompt": prompt,
+        "prompt": prompt_of(_T.c),
         "error_code": error_code,
     }
     return [found[name].label(name) for name in JOB_KEY]
