@@ -19,7 +19,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.accounts import Caller
+from app.audit import Action
 from app.db import Database
 from app.errors import InvalidParameter, MissingParameter, Unavailable
 from app.paging import DEFAULT_LIMIT, Page, newest_first
@@ -112,6 +114,8 @@ def set_price(
     session.add(price)
     session.flush()
     session.refresh(price)
+    subject = f"price:{price.provider}/{price.model}"
+    audit.record(session, caller, Action.PRICE_SET, subject=subject, details=_told(price))
     return price
 
 
@@ -193,6 +197,13 @@ class PriceBook:
                 self._reading = False
                 if rows is not None:
                     self._rows, self._found = rows, {}
+
+
+def _told(price: Price) -> dict[str, Any]:
+    """What the trail says of a price: dollars per million tokens, as texts."""
+    names = ("input_per_million", "output_per_million", "cached_input_per_million", "valid_from")
+    values = {name: getattr(price, name) for name in names}
+    return {name: None if value is None else str(value) for name, value in values.items()}
 
 
 def _today() -> date:

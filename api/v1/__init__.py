@@ -3,9 +3,11 @@
 from api.v1 import (
     acting,
     agents,
+    audit,
     jobs,
     keys,
     live,
+    many,
     models,
     outputs,
     prices,
@@ -18,12 +20,14 @@ ROUTES = (
     live.routes,
     outputs.routes,
     acting.routes,
+    many.routes,
     agents.routes,
     users.routes,
     keys.routes,
     models.routes,
     prices.routes,
     queues.routes,
+    audit.routes,
 )
 """In the order of the document."""
 

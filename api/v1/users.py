@@ -56,7 +56,7 @@ def list_users(call: Call[Empty, PageQuery]) -> Reply:
 def create_user(call: Call[UserBody, Empty]) -> Reply:
     """Add a user."""
     with call.runtime.database.write() as session:
-        user = accounts.create_user(session, **call.body.model_dump())
+        user = accounts.create_user(session, **call.body.model_dump(), by=call.caller)
         return Reply(body=shown_user(user), status=201)
 
 

@@ -21,9 +21,11 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.accounts.caller import Caller
+from app import audit
+from app.accounts.caller import OPERATOR, Caller
+from app.audit import Action
 from app.db import Database
-from app.errors import Forbidden, InvalidParameter, NotFound, Unauthenticated, Unavailable
+from app.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unauthenticated, Unavailable
 from app.lookup import row_by_id
 from app.paging import DEFAULT_LIMIT, Page, newest_first
 from app.text import clean_text
@@ -103,11 +105,12 @@ def create_key(
     scopes: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     live: bool = True,
+    by: Caller = OPERATOR,
 ) -> NewKey:
     """Make a key for a user, asking nobody: for the command line and for `issue_key`.
 
-    `scopes` None gives all that the user may do. Raises InvalidParameter for an unknown scope and
-    NotFound for an unknown user.
+    `scopes` None gives all that the user may do; `by` is who the trail names. Raises
+    InvalidParameter for an unknown scope and NotFound for an unknown user.
     """
     user = row_by_id(session, User, user_id)
     if user is None:
@@ -126,6 +129,7 @@ def create_key(
     session.add(key)
     session.flush()
     session.refresh(key)
+    audit.record(session, by, Action.KEY_CREATED, subject=f"key:{key.id}", details=_told(key))
     return NewKey(text, key)
 
 
@@ -155,7 +159,9 @@ def issue_key(
         wanted = sorted(caller.scopes) if wanted is None else wanted
         if beyond := sorted(set(wanted) - caller.scopes):
             raise Forbidden(f"Your key lacks these scopes itself: {', '.join(beyond)}")
-    return create_key(session, owner, name=name, scopes=wanted, expires_at=expires_at, live=live)
+    return create_key(
+        session, owner, name=name, scopes=wanted, expires_at=expires_at, live=live, by=caller
+    )
 
 
 def list_keys(
@@ -176,19 +182,54 @@ def list_keys(
     return newest_first(session, query, ApiKey.id, limit=limit, after=after)
 
 
-def revoke_key(session: Session, caller: Caller, key_id: int) -> ApiKey:
-    """End a key for good; doing it twice changes nothing. Raises NotFound for a stranger's."""
+def get_key(session: Session, caller: Caller, key_id: int) -> ApiKey:
+    """One key: of one's own, or any for administrators. Raises NotFound otherwise."""
     caller.require(Scope.KEYS_ADMIN)
     key = row_by_id(session, ApiKey, key_id)
     if key is None or not caller.sees(key.user_id):
         raise NotFound(f"Unknown key: {key_id}")
-    session.execute(
+    return key
+
+
+def same_key_again(session: Session, caller: Caller, key_id: int) -> NewKey:
+    """Make a key like another, to take its place; the other stays until it is revoked.
+
+    Raises NotFound for a stranger's, Conflict when it is revoked already, and as `issue_key` does.
+    """
+    old = get_key(session, caller, key_id)
+    if old.revoked_at is not None:
+        raise Conflict("This key is revoked: create a new one instead")
+    return issue_key(
+        session,
+        caller,
+        user_id=old.user_id,
+        name=old.name,
+        scopes=old.scopes,
+        expires_at=old.expires_at,
+        live=old.prefix.startswith("ljk_live_"),
+    )
+
+
+def revoke_key(session: Session, caller: Caller, key_id: int) -> ApiKey:
+    """End a key for good; doing it twice changes nothing. Raises NotFound for a stranger's."""
+    key = get_key(session, caller, key_id)
+    revoked = session.scalars(
         update(ApiKey)
         .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
         .values(revoked_at=now())
-    )
+        .returning(ApiKey.id)
+    ).all()
     session.refresh(key)
+    if revoked:
+        audit.record(
+            session, caller, Action.KEY_REVOKED, subject=f"key:{key_id}", details=_told(key)
+        )
     return key
+
+
+def _told(key: ApiKey) -> dict[str, Any]:
+    """What the trail says of a key: never its secret."""
+    return {"user": key.user.email, "prefix": key.prefix, "name": key.name, "scopes": key.scopes}
 
 
 def _look_up(public_id: str, prefix: str) -> Any:

@@ -13,7 +13,9 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.accounts.caller import Caller
+from app.audit import Action
 from app.errors import Forbidden, InvalidParameter, NotFound, Unauthenticated
 from app.lookup import row_by_id
 from models import User, WebSession
@@ -39,6 +41,7 @@ def set_password(session: Session, caller: Caller, user_id: int, password: str) 
     user.password_hash = _hasher.hash(_checked(password))
     user.updated_at = now()
     session.execute(delete(WebSession).where(WebSession.user_id == user_id))
+    audit.record(session, caller, Action.PASSWORD_SET, subject=f"user:{user_id}")
 
 
 def change_password(session: Session, caller: Caller, *, current: str, new: str) -> None:

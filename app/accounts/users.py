@@ -9,7 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.accounts.caller import Caller
+from app import audit
+from app.accounts.caller import OPERATOR, Caller
+from app.audit import Action
 from app.errors import Conflict, InvalidParameter, MissingParameter, NotFound, UnknownParameter
 from app.lookup import row_by_id
 from app.paging import DEFAULT_LIMIT, Page, newest_first
@@ -31,11 +33,13 @@ def create_user(
     role: str = Role.MEMBER,
     token_allowance: int | None = None,
     plan: str | None = None,
+    by: Caller = OPERATOR,
 ) -> User:
     """Add a user, asking nobody: who may is the caller's question (`Caller.require_administrator`).
 
-    The address is kept in lower case. `token_allowance` is tokens in all; None is unlimited.
-    Raises InvalidParameter for a value that cannot be, Conflict when the address is taken.
+    The address is kept in lower case. `token_allowance` is tokens in all; None is unlimited. `by`
+    is who the trail names. Raises InvalidParameter for a value that cannot be, Conflict when the
+    address is taken.
     """
     user = User(email=_address(email))
     for attribute, value in (
@@ -51,6 +55,8 @@ def create_user(
     except IntegrityError:
         raise Conflict(f"The address {user.email} is taken", pointer="/email") from None
     session.refresh(user)
+    details = {"email": user.email, "role": user.role}
+    audit.record(session, by, Action.USER_CREATED, subject=f"user:{user.id}", details=details)
     return user
 
 
@@ -89,12 +95,26 @@ def update_user(session: Session, caller: Caller, user_id: int, **changes: Any) 
     stays = checked.get("role", user.role) == Role.ADMIN and checked.get("active", user.active)
     if user.is_admin and user.active and not stays:
         _keep_an_administrator(session, without=user.id)
+    _note_change(session, caller, user, checked)
     for attribute, value in checked.items():
         setattr(user, attribute, value)
     user.updated_at = now()
     session.flush()
     session.refresh(user)
     return user
+
+
+def _note_change(session: Session, caller: Caller, user: User, new: dict[str, Any]) -> None:
+    """What the trail says of a change: each value that differs, before and after."""
+    details = {
+        attribute: {"from": getattr(user, attribute), "to": value}
+        for attribute, value in new.items()
+        if getattr(user, attribute) != value
+    }
+    if details:
+        ends = user.active and new.get("active") is False
+        action = Action.USER_DEACTIVATED if ends else Action.USER_CHANGED
+        audit.record(session, caller, action, subject=f"user:{user.id}", details=details)
 
 
 def _keep_an_administrator(session: Session, *, without: int) -> None:

@@ -12,7 +12,15 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from app import log
-from app.accounts import OPERATOR, create_key, create_user, find_user, list_keys, revoke_key
+from app.accounts import (
+    OPERATOR,
+    create_key,
+    create_user,
+    find_user,
+    list_keys,
+    revoke_key,
+    update_user,
+)
 from app.cli.output import Exit, fail, note, show_json, show_table
 from app.db import Database
 from app.errors import Unavailable
@@ -113,7 +121,7 @@ def keys_create(
     with _database().write() as session:
         user = find_user(session, email) or create_user(session, email=email)
         if admin:
-            user.role = Role.ADMIN
+            update_user(session, OPERATOR, user.id, role=Role.ADMIN)
         made = create_key(session, user.id, name=name, scopes=scopes or None, expires_at=expires)
         owner = f"{user.email} ({user.role})"
     click.echo(made.text)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.accounts import Caller
+from app.audit import Action
 from app.errors import Conflict
 from app.jobs.access import get
 from models import Attempt, LLMOutput, Status
@@ -58,5 +60,6 @@ def erase(session: Session, caller: Caller, output_id: int) -> LLMOutput:
     session.execute(
         update(Attempt).where(Attempt.output_id == output.id).values(text=None, error_message=None)
     )
+    audit.record(session, caller, Action.OUTPUT_ERASED, subject=f"output:{output.id}")
     session.refresh(output)
     return output

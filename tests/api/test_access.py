@@ -38,6 +38,8 @@ NEEDS: dict[str, str] = {
     "giveFeedback": "feedback:write",
     "reRunOutput": "jobs:write",
     "regenerateOutput": "jobs:write",
+    "retryFailedOutputs": "jobs:write",
+    "actOnOutputs": "jobs:write",
     "listAgents": "jobs:read",
     "createAgent": "jobs:write",
     "getAgent": "jobs:read",
@@ -57,6 +59,7 @@ NEEDS: dict[str, str] = {
     "resumeQueue": ADMINISTRATOR,
     "pauseModel": ADMINISTRATOR,
     "resumeModel": ADMINISTRATOR,
+    "listAuditEvents": ADMINISTRATOR,
     "checkProcess": PUBLIC,
     "checkReadiness": PUBLIC,
 }
