@@ -5,6 +5,7 @@
     workers.py    the workers and what they hold
     health.py     what is wrong with the service as a whole, for every page's banner
     failures.py   why jobs failed lately, by class
+    recovered.py  what dispatchers did to rows that would not have gone on
     providers.py  how providers answered lately, and a job that tries one
 
 Every number is bounded: where there is more than is counted, a flag says so.
@@ -14,6 +15,7 @@ from app.operations.failures import FailureClass, failures
 from app.operations.health import Notice, NoticeCode, health
 from app.operations.picture import Dispatching, Operations, Pause, QueuePicture, picture
 from app.operations.providers import LastError, ModelHealth, providers_health, try_provider
+from app.operations.recovered import RecoveredTotal, recovered
 from app.operations.workers import WorkerPicture
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "Operations",
     "Pause",
     "QueuePicture",
+    "RecoveredTotal",
     "WorkerPicture",
     "failures",
     "health",
     "picture",
     "providers_health",
+    "recovered",
     "try_provider",
 ]

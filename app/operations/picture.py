@@ -37,7 +37,7 @@ FINISHED_ROWS = 5_000
 
 _T = table_of(LLMOutput)
 _TOLERATED = 10
-"""Messages and rows may differ by this many, and by a tenth, while both are counted."""
+"""Messages and rows may differ by this many, or by a tenth, while both are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def disagreements(
     rows whose worker is gone.
     """
     found = []
-    slack = _TOLERATED + max(sent, messages or 0) // 10
+    slack = max(_TOLERATED, max(sent, messages or 0) // 10)
     if messages is None:
         found.append("The broker does not answer: jobs are accepted and wait in their rows.")
     elif sent > messages + slack:

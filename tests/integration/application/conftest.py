@@ -22,7 +22,7 @@ from app.lifecycle import Claim, Completed, Delivery, Ended, Failed, Report
 from app.queue import Wake
 from app.runtime import Runtime
 from app.settings import Settings
-from models import LLMOutput, Role
+from models import LLMOutput, Queue, Role
 
 
 @dataclass
@@ -37,6 +37,9 @@ class RecordedWakes:
 
     def depth(self, queue: str) -> int | None:
         return self.depth_now
+
+    def depths(self) -> dict[str, int]:
+        return {} if self.depth_now is None else dict.fromkeys(map(str, Queue), self.depth_now)
 
     def send(self, wakes: Sequence[Wake]) -> int:
         self.on_send()
