@@ -14,7 +14,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from app import log
+from app import log, telemetry
 from app.dev.tether import die_with_parent
 from app.settings import load_settings
 
@@ -69,3 +69,8 @@ def post_worker_init(worker: Any) -> None:
             stop(sign, frame)
 
     signal.signal(signal.SIGTERM, let_go_and_stop)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """What was traced goes out; a collector that does not take it holds no stop."""
+    telemetry.stop(timeout_seconds=2)

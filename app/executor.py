@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from app import formats, retry
+from app import formats, retry, telemetry
 from app.context.fetchers import FetchContext, Source, fetch_all, normalise
 from app.errors import (
     CallError,
@@ -31,7 +31,7 @@ from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed,
 from app.live_text import LiveText
 from app.prices import Priced
 from app.prompts.templating import parse
-from app.providers.contract import Answer, Call, Message, Stop, Usage
+from app.providers.contract import Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
 from app.routes import Routes
 from app.settings import Settings
@@ -184,18 +184,25 @@ class Execution:
         self._live.begin(self.fence)
         self._answer = None
         self._call_started = time.monotonic()
+        with telemetry.calling(
+            self.claim, call, attempt=self.fence, route=route, provider=provider
+        ) as calling:
+            self._answer = await self._answer_of(provider, call, seconds)
+            calling.answered(self._answer)
+        self._warn(*self._answer.warnings)
+        return self._answer
+
+    async def _answer_of(self, provider: Provider, call: Call, seconds: float) -> Answer:
         try:
             async with asyncio.timeout(max(seconds, 0.1)):
                 on_text = self._live.add if call.stream else None
-                self._answer = await provider.call(call, on_text=on_text)
+                return await provider.call(call, on_text=on_text)
         except TimeoutError:
             raise CallTimeout(
                 f"No answer within {seconds:g} seconds", billed=None, text=self._live.text
             ) from None
         finally:
             self._live.flush()
-        self._warn(*self._answer.warnings)
-        return self._answer
 
     async def _enlarge_if_cut(self, answer: Answer) -> Answer:
         """An answer cut by the token limit gets one more call with a larger limit.

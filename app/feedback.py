@@ -9,6 +9,7 @@ from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from app import log as lines
+from app import telemetry
 from app.accounts import Caller
 from app.errors import InvalidParameter
 from app.jobs.access import get
@@ -51,11 +52,19 @@ def give(
         )
     )
     session.refresh(output)
-    facts = _facts(caller, output)
-    event.listen(
-        session, "after_commit", lambda _: log.info(lines.FEEDBACK_RECEIVED, **facts), once=True
-    )
+    _tell_once_committed(session, caller, output)
     return output
+
+
+def _tell_once_committed(session: Session, caller: Caller, output: LLMOutput) -> None:
+    facts = _facts(caller, output)
+    vote = telemetry.Vote(output.id, output.job_id, output.traceparent, output.feedback_word)
+
+    def tell(_: Session) -> None:
+        log.info(lines.FEEDBACK_RECEIVED, **facts)
+        telemetry.voted(vote)
+
+    event.listen(session, "after_commit", tell, once=True)
 
 
 def _comment(comment: Any) -> str | None:

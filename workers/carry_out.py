@@ -17,6 +17,7 @@ from typing import Any, cast
 import structlog
 from celery.exceptions import Ignore, Retry
 
+from app import telemetry
 from app.errors import CallCancelled, Unavailable
 from app.executor import Ending, Execution, Kit
 from app.lifecycle import (
@@ -30,7 +31,7 @@ from app.lifecycle import (
     Snoozed,
     Stopped,
 )
-from models import Kind
+from models import Kind, Outcome
 from workers import log_events
 from workers.pool import Delivery as Message
 from workers.pool.delivery import End
@@ -40,6 +41,12 @@ from workers.writer import Item, Writer
 log = structlog.get_logger(__name__)
 
 _VERB_OF = {Completed: "complete", Failed: "fail", RetryLater: "retry_later", Snoozed: "snooze"}
+_OUTCOME_OF = {
+    Completed: Outcome.COMPLETED,
+    Failed: Outcome.FAILED,
+    RetryLater: Outcome.RETRIED,
+    Snoozed: Outcome.RATE_LIMITED,
+}
 
 
 class JobFailed(Exception):
@@ -67,17 +74,19 @@ async def carry_out(output_id: object, bench: Bench, message: Message) -> str:
     before = time.monotonic()
     claim = await _claim(output_id, bench, message)
     job = _begin(claim, bench, before)
-    try:
-        if bench.draining():
-            job.ending = True
-            await bench.writer.write("release", Release(*claim.key))
-            raise Ignore
-        message.accept()
-        log_events.started(claim)
-        ending = await _execute(job, bench, message)
-    finally:
-        bench.jobs.remove(job)
-    return _say(claim, ending)
+    with telemetry.running(claim):
+        try:
+            if bench.draining():
+                job.ending = True
+                await bench.writer.write("release", Release(*claim.key))
+                telemetry.outcome(Outcome.RELEASED)
+                raise Ignore
+            message.accept()
+            log_events.started(claim)
+            ending = await _execute(job, bench, message)
+        finally:
+            bench.jobs.remove(job)
+        return _say(claim, ending)
 
 
 async def _claim(output_id: object, bench: Bench, message: Message) -> Claim:
@@ -173,7 +182,7 @@ async def _end_cancelled(job: RunningJob, bench: Bench, message: Message) -> Non
     """The coroutine was cancelled: by its owner, by a lost lease, or by the worker's end."""
     claim, held = job.execution.claim, job.held
     if job.why is Why.LOST:
-        log.warning("job lost", output_id=claim.output_id, job_id=claim.job_id)
+        _say_lost(claim)
         raise Ignore
     revoked = message.cancelled_as is End.TERMINATED
     if job.why is Why.CANCEL or revoked:
@@ -185,6 +194,7 @@ async def _end_cancelled(job: RunningJob, bench: Bench, message: Message) -> Non
         raise Ignore
     if held and not job.execution.call_started:
         bench.writer.submit("release", Release(*held.key))
+        telemetry.outcome(Outcome.RELEASED)
 
 
 async def _stop(job: RunningJob, writer: Writer) -> None:
@@ -192,8 +202,14 @@ async def _stop(job: RunningJob, writer: Writer) -> None:
     claim = job.execution.claim
     if await _surely(writer, "stop", job.execution.stopped()) is not None:
         log_events.cancelled(claim)
+        telemetry.outcome(Outcome.CANCELLED)
     else:
-        log.warning("job lost", output_id=claim.output_id, job_id=claim.job_id)
+        _say_lost(claim)
+
+
+def _say_lost(claim: Claim) -> None:
+    log.warning("job lost", output_id=claim.output_id, job_id=claim.job_id)
+    telemetry.outcome(Outcome.LOST)
 
 
 def _uncancel() -> None:
@@ -206,6 +222,8 @@ def _uncancel() -> None:
 def _say(claim: Claim, ending: Ending) -> str:
     """Log the end, and put it into the words that Celery shows."""
     log_events.ended(claim, ending)
+    code = None if isinstance(ending, Completed) else ending.error_code
+    telemetry.outcome(_OUTCOME_OF[type(ending)], error_code=code)
     if isinstance(ending, Completed):
         return "completed"
     if isinstance(ending, Failed):

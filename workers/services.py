@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import structlog
 
-from app import retry
+from app import retry, telemetry
 from app.context.source import DatabaseSource
 from app.executor import Kit
 from app.prices import PriceBook
@@ -26,6 +26,10 @@ from workers.running import RunningJobs
 from workers.writer import Writer
 
 log = structlog.get_logger(__name__)
+
+SERVICE = "llm-jobs-worker"
+_SENDING_SECONDS = 0.7
+"""For the last spans, at the most: the pool gives its services little more than a second."""
 
 
 class JobServices:
@@ -49,6 +53,7 @@ class JobServices:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Writer first, then what writes through it."""
         runtime, settings = self._runtime, self._runtime.settings
+        telemetry.start(SERVICE)
         self._jobs = RunningJobs()
         self._routes = Routes(settings)
         self._writer = Writer(runtime, worker=self.worker)
@@ -92,3 +97,4 @@ class JobServices:
         self._heartbeat.close()
         self._writer.close(timeout_seconds=1.0)
         self._runtime.close()
+        telemetry.stop(timeout_seconds=_SENDING_SECONDS)

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import lifecycle
+from app import lifecycle, telemetry
 from app import log as lines
 from app.accounts import Caller
 from app.errors import AllowanceUsedUp, InvalidRequest, RequestError
@@ -88,23 +88,25 @@ def accept(
     """
     load = current_load(runtime.database, runtime.settings)
     room = waking.room_in_queues(runtime, [job.queue for job in jobs])
-    try:
-        with runtime.database.write() as session:
-            wanted = choose(session, jobs)
-            _check_allowances(session, {job.user_id for job in wanted})
-            jobs = waking.choose(session, wanted, room)
-            created = lifecycle.create(session, jobs)
-            accepted = [_submission(created[job.job_id], job, load) for job in jobs]
-            if idempotency:
-                keys.remember(session, caller, idempotency, accepted[0])
-    except keys.AlreadyAnswered:
-        return [_first_answer(runtime, caller, idempotency)]
-    waking.wake(
-        runtime,
-        [waking.wake_of(created[job.job_id].output_id, job) for job in jobs if job.wake_now],
-    )
-    for job in jobs:
-        _log(created[job.job_id], job)
+    with telemetry.creating(jobs) as creating:
+        try:
+            with runtime.database.write() as session:
+                wanted = choose(session, creating.jobs)
+                _check_allowances(session, {job.user_id for job in wanted})
+                jobs = waking.choose(session, wanted, room)
+                created = lifecycle.create(session, jobs)
+                accepted = [_submission(created[job.job_id], job, load) for job in jobs]
+                if idempotency:
+                    keys.remember(session, caller, idempotency, accepted[0])
+        except keys.AlreadyAnswered:
+            return [_first_answer(runtime, caller, idempotency)]
+        creating.committed(created)
+        waking.wake(
+            runtime,
+            [waking.wake_of(created[job.job_id].output_id, job) for job in jobs if job.wake_now],
+        )
+        for job in jobs:
+            _log(created[job.job_id], job)
     return accepted
 
 

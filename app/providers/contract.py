@@ -69,9 +69,9 @@ class Call:
 class Answer:
     """A complete answer: a terminal event or finish reason was seen.
 
-    `request_id` and `http_status` are the provider's; `raw` is the provider's own body or, for a
-    stream, its last events; `first_token_seconds` is None without streaming; `limits` are the
-    vendor's rate-limit headers, lower-case; `warnings` are sentences (a dropped option, …).
+    `request_id` and `http_status` are the provider's, `response_id` is its name for the answer;
+    `first_token_seconds` is None without streaming; `limits` are the vendor's rate-limit headers,
+    lower-case; `warnings` are sentences (a dropped option, …).
     """
 
     text: str
@@ -79,6 +79,7 @@ class Answer:
     usage: Usage | None
     model: str
     request_id: str | None = None
+    response_id: str | None = None
     http_status: int = 200
     service_tier: str | None = None
     first_token_seconds: float | None = None
@@ -91,7 +92,10 @@ OnText = Callable[[str], Awaitable[None]]
 
 
 class Provider(Protocol):
-    """One vendor or endpoint. Made once per process and key; used from one event loop."""
+    """One vendor or endpoint. Made once per process and key; used from one event loop.
+
+    One that also has a `base_url`, where it calls, is shown with its address in traces.
+    """
 
     name: str
     """`openai`, `anthropic`, `ollama`, `simulator` or the registered endpoint's name."""

@@ -117,6 +117,7 @@ class Draft(ABC):
             usage=self.usage,
             model=self.about.get("model") or call.model,
             request_id=self.response.request_id or self.about.get("id"),
+            response_id=self.about.get("id"),
             http_status=self.response.status_code,
             service_tier=self.about.get("service_tier"),
             first_token_seconds=None if first is None else first - started,

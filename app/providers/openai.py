@@ -96,6 +96,11 @@ class OpenAIProvider:
             http_client=new_client(name, internal=internal),
         )
 
+    @property
+    def base_url(self) -> str:
+        """Where it calls."""
+        return str(self._sdk.base_url)
+
     async def call(self, call: Call, *, on_text: OnText | None = None) -> Answer:
         """See `contract.Provider.call`."""
         started = perf_counter()

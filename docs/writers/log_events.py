@@ -77,6 +77,13 @@ PARTS = {
     " or, if it was required, a retry",
     "execution failed": "A defect: the job failed with `internal`; report it with the traceback",
     "revoked job not cancelled": "The database was away; cancel the job again",
+    "telemetry started": "Traces, metrics and votes go to an OpenTelemetry collector from now on",
+    "telemetry not installed": "An `OTEL_*` variable asks for OpenTelemetry, and `missing` is not"
+    " there: install the extra `otel`",
+    "telemetry not started": "OpenTelemetry cannot work with what the `OTEL_*` variables say; jobs"
+    " run without it",
+    "telemetry not sent": "The collector did not take the last spans in time while this process"
+    " stopped",
     "simulator_started": "The simulator listens at `url`",
 }
 POOL = {
