@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from api import docs, errors, health, request_log, routing
+from api import docs, errors, health, metrics, request_log, routing
 from api.body import MEGABYTE
 from api.converters import CONVERTERS
 from api.holding import Held
@@ -17,7 +17,7 @@ from app.runtime import Runtime
 
 def endpoints() -> list[Endpoint]:
     """Every operation of the HTTP API, in the order of the document."""
-    return [endpoint for routes in (*ROUTES, health.routes) for endpoint in routes]
+    return [endpoint for routes in (*ROUTES, health.routes, metrics.routes) for endpoint in routes]
 
 
 class WebApplication(Flask):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hmac import compare_digest
 
 from flask import g, request
 
@@ -23,11 +24,12 @@ _SHOWN_PREFIX = re.compile(r"ljk_(?:live|test)_([0-9A-Za-z]{10})_")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may call an endpoint."""
+    """Who may call an endpoint. `monitoring`: the metrics token, too, which is nobody's key."""
 
     public: bool = False
     scope: Scope | None = None
     administrator: bool = False
+    monitoring: bool = False
 
     def check(self, caller: Caller) -> None:
         """Raises Forbidden naming what is missing."""
@@ -40,6 +42,7 @@ class Access:
 PUBLIC = Access(public=True)
 ANY_KEY = Access()
 ADMINISTRATOR = Access(administrator=True)
+MONITORING = Access(scope=Scope.OPS_READ, monitoring=True)
 
 
 def scope(needed: Scope) -> Access:
@@ -62,8 +65,21 @@ def authenticated(runtime: Runtime) -> Caller:
     return caller
 
 
+def presents_metrics_token(runtime: Runtime) -> bool:
+    """Does the current request carry the token of the settings? Without one, nothing does."""
+    token = runtime.settings.metrics_token
+    match = _bearer()
+    if token is None or match is None:
+        return False
+    return compare_digest(match[1].encode(), token.get_secret_value().encode())
+
+
+def _bearer() -> re.Match[str] | None:
+    return _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+
+
 def _presented_key() -> str:
-    match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+    match = _bearer()
     if not match:
         raise Unauthenticated("Missing API key: send it as Authorization: Bearer <key>")
     return match[1]

@@ -42,9 +42,9 @@ class Call(Generic[Body, Query]):
 
     @property
     def caller(self) -> Caller:
-        """Who calls. Only a public endpoint has nobody."""
+        """Who calls. Nobody does at a public endpoint, or with the metrics token."""
         if self.authenticated is None:
-            raise RuntimeError("a public endpoint has no caller")
+            raise RuntimeError("this request has no caller")
         return self.authenticated
 
 
@@ -185,6 +185,8 @@ def _view(endpoint: Endpoint) -> Callable[..., Response]:
 def _admitted(endpoint: Endpoint) -> Caller | None:
     """Key first, then its rate, then its rights: a refused caller learns nothing more."""
     if endpoint.access.public:
+        return None
+    if endpoint.access.monitoring and auth.presents_metrics_token(runtime()):
         return None
     caller = auth.authenticated(runtime())
     limits.count_request(runtime(), caller)

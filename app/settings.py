@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         "INFO", alias="LLM_JOBS_LOG_LEVEL"
     )
     rate_limit: str = Field("600/minute", alias="LLM_JOBS_RATE_LIMIT", description="Per API key.")
+    metrics_token: SecretStr | None = Field(
+        None,
+        alias="LLM_JOBS_METRICS_TOKEN",
+        min_length=16,
+        description="Opens `/metrics` to Prometheus, beside keys with the scope `ops:read`.",
+    )
     flower_basic_auth: SecretStr | None = Field(None, alias="FLOWER_BASIC_AUTH")
     flower_address: str = Field("127.0.0.1", alias="FLOWER_ADDRESS")
     flower_port: int = Field(5555, alias="FLOWER_PORT", ge=1, le=65535)

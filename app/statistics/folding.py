@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -54,6 +55,11 @@ class _Mark:
     seen_id: int
     seen_at: datetime
 
+    @classmethod
+    def first(cls) -> _Mark:
+        """Nothing is folded yet."""
+        return cls(ALL_TIME, 0, 0, ALL_TIME)
+
 
 _Marks = dict[Stream, _Mark]
 
@@ -63,7 +69,18 @@ def is_there_news(session: Session) -> bool:
     marks = _read_marks(session)
     if len(marks) < len(Stream):
         return True
-    return any(session.scalar(select(_is_beyond(*one))) for one in marks.items())
+    moments = chain(*(_oldest(*one) for one in marks.items()))
+    return any(session.scalar(query) is not None for query in moments)
+
+
+def lag_seconds(session: Session) -> float:
+    """How long ago the oldest event happened that is not counted yet; 0 when all are."""
+    marks = _read_marks(session)
+    moments = [_oldest(stream, marks.get(stream, _Mark.first())) for stream in Stream]
+    found = [m for m in (session.scalar(query) for query in chain(*moments)) if m is not None]
+    clock: datetime = session.execute(select(now())).scalar_one()
+    ages = [float((clock - moment).total_seconds()) for moment in found]
+    return max([0.0, *ages])
 
 
 def fold(session: Session, *, most: int | None = None) -> Folded:
@@ -154,11 +171,11 @@ _CALLS: dict[Stream, tuple[Callable[[], Select[Any]], ...]] = {
 }
 
 
-def _is_beyond(stream: Stream, mark: _Mark) -> ColumnElement[bool]:
-    """Is there a row of this stream after its mark?"""
+def _oldest(stream: Stream, mark: _Mark) -> list[Select[Any]]:
+    """When the first event of this stream after its mark happened, by each of its indexes."""
     if stream == Stream.ACCEPTED:
-        return exists(select(_T.c.id).where(_T.c.id > mark.upto_id))
-    return or_(*(exists(streams.after(kind, mark.upto)) for kind in _KINDS[stream]))
+        return [streams.first_accepted(mark.upto_id)]
+    return [streams.first(kind, mark.upto) for kind in _KINDS[stream]]
 
 
 def _held_marks(session: Session) -> _Marks:
@@ -181,7 +198,7 @@ def _read_marks(session: Session, *, hold: bool = False) -> _Marks:
 
 
 def _first(stream: Stream) -> dict[str, Any]:
-    return {"stream": stream.value, **asdict(_Mark(ALL_TIME, 0, 0, ALL_TIME))}
+    return {"stream": stream.value, **asdict(_Mark.first())}
 
 
 def _move(session: Session, marks: _Marks) -> None:

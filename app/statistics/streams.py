@@ -153,10 +153,15 @@ def cut(kind: str) -> Select[Any]:
     )
 
 
-def after(kind: str, mark: datetime) -> Select[Any]:
-    """A row of this kind from the mark on."""
+def first(kind: str, mark: datetime) -> Select[Any]:
+    """When the first row of this kind from the mark on happened."""
     where, moment = _PROBES[kind]
-    return select(moment).where(where, moment >= mark).limit(1)
+    return select(moment).where(where, moment >= mark).order_by(moment).limit(1)
+
+
+def first_accepted(after: int) -> Select[Any]:
+    """When the first job above this id was accepted."""
+    return select(_T.c.created_at).where(_T.c.id > after).order_by(_T.c.id).limit(1)
 
 
 @cache

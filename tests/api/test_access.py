@@ -62,6 +62,7 @@ NEEDS: dict[str, str] = {
     "listAuditEvents": ADMINISTRATOR,
     "checkProcess": PUBLIC,
     "checkReadiness": PUBLIC,
+    "readMetrics": "ops:read",
 }
 
 #: operations that name a row of somebody: what a stranger gets, and whose row it names

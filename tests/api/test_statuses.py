@@ -246,6 +246,7 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("checkProcess", 200): done("checkProcess"),
     ("checkReadiness", 200): ready,
     ("checkReadiness", 503): done("checkReadiness"),
+    ("readMetrics", 200): done("readMetrics"),
 }
 
 UNREACHED: dict[tuple[str, int], str] = {}
