@@ -36,7 +36,9 @@ class Creating(Protocol):
         ...
 
     def committed(self, created: Mapping[str, Created]) -> None:
-        """They are rows now (by job id). Not told when another request had stored them."""
+        """These are rows now (by job id). The others are not wanted any more, or were stored by
+        another request.
+        """
         ...
 
 

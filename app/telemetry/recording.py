@@ -11,13 +11,21 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import default_setter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import log as lines
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
     from app.providers.registry import Route
 
 _W3C = TraceContextTextMapPropagator()
+_NOWHERE = set_span_in_context(INVALID_SPAN, Context())
+"""In no trace. (An empty context would count as none given, and mean the current one.)"""
 INTERRUPTED = "interrupted"
 """How a run ends that did not come to say it: the worker stops, or the database stays away."""
 
@@ -133,7 +143,7 @@ class OpenTelemetry:
         """An event in the row's trace."""
         self._out.events.emit(
             timestamp=time.time_ns(),
-            context=_context_of(vote.traceparent) or Context(),
+            context=_context_of(vote.traceparent) or _NOWHERE,
             severity_number=SeverityNumber.INFO,
             event_name=names.EVALUATION,
             attributes=names.vote_attributes(vote),
@@ -159,7 +169,7 @@ class _Creating:
 
     jobs: Sequence[NewJob]
     spans: Mapping[str, Span]
-    stored: bool = False
+    created: Mapping[str, Created] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tracer: Tracer, jobs: Sequence[NewJob]) -> _Creating:
@@ -168,16 +178,16 @@ class _Creating:
         return cls([_carrying(span, job) for job, span in begun], spans)
 
     def committed(self, created: Mapping[str, Created]) -> None:
-        self.stored = True
-        for job_id, row in created.items():
-            self.spans[job_id].set_attribute("llm_jobs.output_id", row.output_id)
+        self.created = created
 
     def end(self, error: BaseException | None = None) -> None:
-        for span in self.spans.values():
+        for job_id, span in self.spans.items():
+            if row := self.created.get(job_id):
+                span.set_attribute("llm_jobs.output_id", row.output_id)
+            else:
+                span.set_attribute("llm_jobs.created", False)
             if error:
                 _fail(span, names.error_type(error))
-            elif not self.stored:
-                span.set_attribute("llm_jobs.replayed", True)
             span.end()
 
 
@@ -235,7 +245,7 @@ def _carrying(span: Span, job: NewJob) -> NewJob:
 
 def _context_of(traceparent: str | None) -> Context | None:
     """The context of a row's `traceparent`; None (whatever is current) when it has none."""
-    return _W3C.extract({"traceparent": traceparent}, Context()) if traceparent else None
+    return _W3C.extract({"traceparent": traceparent}, _NOWHERE) if traceparent else None
 
 
 def _on_lines(trace_id: str | None) -> AbstractContextManager[None]:
