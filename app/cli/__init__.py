@@ -1,6 +1,7 @@
 """The command line `llm-jobs`.
 
     local.py    what touches this machine's database and processes: dev, migrate, keys, workers, …
+    users.py    users and their passwords; machine.py is what local commands stand on
     remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
     doctor.py   the checks of `llm-jobs doctor`
     output.py   how results, tables and errors are shown, and the exit statuses
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.local import dev, keys, migrate, simulator, workers
 from app.cli.output import Exit, fail
 from app.cli.remote import (
+    advance,
     cancel,
     feedback,
     list_outputs,
@@ -29,7 +31,9 @@ from app.cli.remote import (
     submit,
     wait,
     watch,
+    why,
 )
+from app.cli.users import users
 from app.errors import ConfigurationError, LLMJobsError, Unavailable
 
 _INTERRUPTED = 130
@@ -46,6 +50,7 @@ for command in (
     dev,
     migrate,
     keys,
+    users,
     workers,
     simulator,
     submit,
@@ -56,6 +61,8 @@ for command in (
     rerun,
     regenerate,
     feedback,
+    why,
+    advance,
     cancel,
 ):
     cli.add_command(command)

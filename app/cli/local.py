@@ -11,7 +11,6 @@ from typing import Any
 import click
 from sqlalchemy.exc import OperationalError
 
-from app import log
 from app.accounts import (
     OPERATOR,
     create_key,
@@ -21,10 +20,10 @@ from app.accounts import (
     revoke_key,
     update_user,
 )
+from app.cli.machine import machine_database, machine_settings
 from app.cli.output import Exit, fail, note, show_json, show_table
 from app.db import Database
 from app.errors import Unavailable
-from app.settings import Settings, load_settings
 from models import ApiKey, Role, User, WorkerHeartbeat
 
 _LONGEST_LIFE_DAYS = 36_500
@@ -52,7 +51,7 @@ def migrate() -> None:
     from app.migrate import upgrade
     from app.prices import seed
 
-    settings = _settings()
+    settings = machine_settings()
     try:
         revision = upgrade(settings.database_url)
     except OperationalError as error:
@@ -87,7 +86,7 @@ def simulator(host: str, port: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def workers(as_json: bool) -> None:
     """List the workers and when they last reported."""
-    database = _database()
+    database = machine_database()
     with database.read() as session:
         found = [_worker(w) for w in session.query(WorkerHeartbeat).order_by(WorkerHeartbeat.name)]
     if as_json:
@@ -118,7 +117,7 @@ def keys_create(
 ) -> None:
     """Print a new key, and only the key, on standard output. It is shown this once."""
     expires = None if expires_in_days is None else _in_days(expires_in_days)
-    with _database().write() as session:
+    with machine_database().write() as session:
         user = find_user(session, email) or create_user(session, email=email)
         if admin:
             update_user(session, OPERATOR, user.id, role=Role.ADMIN)
@@ -134,7 +133,7 @@ def keys_list(as_json: bool) -> None:
     """List every key: its visible part, never its secret."""
     found: list[dict[str, Any]] = []
     after: str | None = None
-    with _database().read() as session:
+    with machine_database().read() as session:
         while True:
             page = list_keys(session, OPERATOR, all_users=True, limit=100, after=after)
             found += [_key(key) for key in page.rows]
@@ -151,20 +150,9 @@ def keys_list(as_json: bool) -> None:
 @click.argument("key_id", type=int)
 def keys_revoke(key_id: int) -> None:
     """End a key for good."""
-    with _database().write() as session:
+    with machine_database().write() as session:
         key = revoke_key(session, OPERATOR, key_id)
     note(f"key {key.id} revoked")
-
-
-def _database() -> Database:
-    return Database(_settings().database_url, pool_size=1)
-
-
-def _settings() -> Settings:
-    """The settings; from here on the parts log to standard error, never into an answer."""
-    settings = load_settings()
-    log.configure(settings, json=False)
-    return settings
 
 
 def _in_days(days: float) -> datetime:

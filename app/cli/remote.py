@@ -231,6 +231,32 @@ def feedback(
 
 
 @click.command()
+@click.argument("id_or_job_id")
+@connected
+def why(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
+    """Say what a job waits for, and until when."""
+    told = client.why(_output(client, id_or_job_id).job_id)
+    if as_json:
+        show_json(dict(told))
+        return
+    for reason in told["reasons"]:
+        until = f" (until {reason['until']})" if reason["until"] else ""
+        click.echo(f"{reason['reason']}: {reason['detail']}{until}")
+
+
+@click.command()
+@click.argument("id_or_job_id")
+@connected
+def advance(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
+    """Run a waiting job now instead of at its time."""
+    output = client.jobs.advance(_output(client, id_or_job_id).job_id)
+    if as_json:
+        show_json(dict(output.row))
+    else:
+        note(f"job {output.job_id}: due now")
+
+
+@click.command()
 @click.argument("job_id")
 @connected
 def cancel(client: Client, as_json: bool, *, job_id: str) -> None:

@@ -17,9 +17,9 @@ _COMMAND_LINE = """# Command line
 `llm-jobs COMMAND --help` says the same. Results go to standard output, everything else to standard
 error; tables and progress appear on a terminal only, `--json` is for machines.
 
-`dev`, `migrate`, `keys`, `workers`, `simulator` and `doctor` work on this machine, with the
-[settings](settings.md) of the platform, and need no API key. All others speak HTTP. Each of these
-also takes the options
+`dev`, `migrate`, `keys`, `users`, `workers`, `simulator` and `doctor` work on this machine, with
+the [settings](settings.md) of the platform, and need no API key. All others speak HTTP. Each of
+these also takes the options
 
 {common}
 

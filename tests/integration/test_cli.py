@@ -292,6 +292,21 @@ def test_cancel_ends_a_running_job_and_refuses_an_ended_one(
     assert shell("cancel", made["job_id"]).status == USAGE
 
 
+def test_why_says_what_a_job_waits_for_and_advance_runs_it_now(
+    shell: Shell, platform: Platform
+) -> None:
+    bearer = {"Authorization": f"Bearer {platform.key}"}
+    later = {"template": "Hi", "model": ECHO, "run_at": 3600}
+    made = httpx2.post(f"{platform.web_url}/api/v1/llm_jobs", json=later, headers=bearer).json()
+    assert shell("why", made["job_id"]).out.startswith("scheduled: It is to run at ")
+    assert shell("why", str(made["output_id"]), "--json").json["reason"] == "scheduled"
+    advanced = shell("advance", made["job_id"])
+    assert (advanced.status, advanced.out) == (OK, "")
+    assert shell("wait", made["job_id"], "--timeout", "30").out == "Hi\n"
+    assert shell("why", made["job_id"]).out.startswith("ended: ")
+    assert shell("advance", made["job_id"]).status == USAGE
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -317,6 +332,8 @@ def test_cancel_ends_a_running_job_and_refuses_an_ended_one(
         ("wait", "no-job"),
         ("watch", "no-job"),
         ("cancel", "no-job"),
+        ("why", "no-job"),
+        ("advance", "no-job"),
         ("show", ""),
         ("show", "99999999999999999999"),
         ("show", "../../api/v1/me"),
