@@ -127,8 +127,13 @@ def redact_text(text: str) -> str:
     return _SECRET_VALUE.sub(_blank, text)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under this name is nobody's to see: `password`, `api_key`, …"""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _clean(name: str, value: Any, depth: int) -> Any:
-    if value is not None and _SECRET_NAME.search(name):
+    if value is not None and is_secret_name(name):
         return REDACTED
     if isinstance(value, str):
         return redact_text(value)

@@ -1,9 +1,9 @@
 """The HTML a page may show for an answer. The text comes from a model: nothing in it is trusted.
 
-Only what describes text survives: no images (one alone sends data to a stranger without a click),
-no scripts, styles, classes, ids, forms or frames, and links only to http, https and mailto, each
-marked so that it tells the target nothing. Not here: the page's Content-Security-Policy, which is
-the second wall.
+Only what describes text survives: no images (one alone sends data to a stranger without a click;
+who asks for them gets those of https addresses), no scripts, styles, classes, ids, forms or frames,
+and links only to http, https and mailto, each marked so that it tells the target nothing. Not here:
+the page's Content-Security-Policy, which is the second wall.
 """
 
 from __future__ import annotations
@@ -48,13 +48,15 @@ _ATTRIBUTES = {
     "td": frozenset({"colspan", "rowspan"}),
     "th": frozenset({"colspan", "rowspan", "scope"}),
 }
+_IMAGE_ATTRIBUTES = frozenset({"src", "alt", "title", "width", "height"})
 _SCHEMES = frozenset({"http", "https", "mailto"})
 _LINK_REL = "noopener noreferrer nofollow"
 _SOLE_FENCE = re.compile(r"\s*```(html|markdown|md)[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
 
 
-def render_html(format: str, text: str) -> str | None:
-    """Sanitised HTML of a `markdown` or `html` answer; None for the other formats.
+def render_html(format: str, text: str, *, images: bool = False) -> str | None:
+    """Sanitised HTML of a `markdown` or `html` answer; None for the other formats. With `images`
+    those of https addresses stay: whoever looks at them is seen by the addresses' owners.
 
     Safe to place inside an element of a page, and nowhere else (not in an attribute or script).
     """
@@ -64,8 +66,8 @@ def render_html(format: str, text: str) -> str | None:
         return f"<pre>{markup.escape(text)}</pre>"
     text = _without_fence(text)
     if format == "markdown":
-        return _cleaner(_TAGS).clean(_markdown().render(text))
-    return _cleaner(_HTML_TAGS).clean(text)
+        return _cleaner(_TAGS, images).clean(_markdown(images).render(text))
+    return _cleaner(_HTML_TAGS, images).clean(text)
 
 
 def _without_fence(text: str) -> str:
@@ -75,12 +77,17 @@ def _without_fence(text: str) -> str:
 
 
 @cache
-def _markdown() -> MarkdownIt:
+def _markdown(images: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    markdown.add_render_rule("image", _alternative_text)
+    if not images:
+        markdown.add_render_rule("image", _alternative_text)
     return markdown
+
+
+def _https_images_only(_tag: str, name: str, value: str) -> str | None:
+    return None if name == "src" and not value.lower().startswith("https://") else value
 
 
 def _alternative_text(_renderer: object, tokens: Sequence[Token], index: int, *_: object) -> str:
@@ -89,13 +96,14 @@ def _alternative_text(_renderer: object, tokens: Sequence[Token], index: int, *_
 
 
 @cache
-def _cleaner(tags: frozenset[str]) -> Cleaner:
+def _cleaner(tags: frozenset[str], images: bool) -> Cleaner:
     from nh3 import Cleaner
 
     return Cleaner(
-        tags=tags,
+        tags=tags | {"img"} if images else tags,
         clean_content_tags=_DROPPED_WITH_CONTENT,
-        attributes=_ATTRIBUTES,
+        attributes={**_ATTRIBUTES, "img": _IMAGE_ATTRIBUTES} if images else _ATTRIBUTES,
+        attribute_filter=_https_images_only,
         url_schemes=_SCHEMES,
         url_relative="deny",
         link_rel=_LINK_REL,

@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from api.web.pages import Pages
-from api.web.views import account, outputs
+from api.web.views import (
+    account,
+    compare,
+    output,
+    output_acts,
+    output_files,
+    outputs,
+    regenerate,
+)
 
-ROOMS: tuple[Pages, ...] = (account.pages, outputs.pages)
+ROOMS: tuple[Pages, ...] = (
+    account.pages,
+    outputs.pages,
+    output.pages,
+    output_acts.pages,
+    output_files.pages,
+    compare.pages,
+    regenerate.pages,
+)

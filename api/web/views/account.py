@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from api.web import render, sign_in
+from api.web import addresses, render, sign_in
 from api.web.pages import Audience, Pages
 from api.web.visit import Visit
 from app import accounts
@@ -100,7 +100,5 @@ def _slow_down(visit: Visit, *whose: str) -> None:
 
 
 def _next_of(address: str) -> str:
-    """Where to go on after signing in: only to a page of ours."""
-    ours = address.startswith("/") and not address.startswith(("//", "/\\"))
-    clean = ours and all(character.isprintable() for character in address) and "\\" not in address
-    return address if clean else render.address("outputs")
+    """Where to go on after signing in."""
+    return addresses.own(address, render.address("outputs"))
