@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
 from app import log as lines
-from app import telemetry
+from app import statistics, telemetry
 from app.accounts import Caller
 from app.errors import InvalidParameter
 from app.jobs.access import get
@@ -41,6 +41,9 @@ def give(
     verdict = _VERDICTS.get(feedback_type) if isinstance(feedback_type, str) else None
     if verdict is None:
         raise InvalidParameter("Invalid feedback type", pointer="/feedback_type")
+    held = select(LLMOutput.feedback).where(LLMOutput.id == output.id).with_for_update()
+    if session.scalar(held) != verdict:  # clicking twice is one vote
+        statistics.count_vote(session, output, verdict)
     session.execute(
         update(LLMOutput)
         .where(LLMOutput.id == output.id)

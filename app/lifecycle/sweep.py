@@ -41,7 +41,9 @@ _A = table_of(Attempt)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row to wake. `waited_seconds` counts from when it became due."""
+    """A row to wake. `waited_seconds` counts from when it became due; `lost`: its message led to
+    nothing.
+    """
 
     output_id: int
     job_id: str
@@ -52,6 +54,7 @@ class Due:
     tries: int
     user_id: int | None
     waited_seconds: float
+    lost: bool
 
 
 def rescue(session: Session, *, limit: int = 500) -> dict[int, Ended]:
@@ -122,6 +125,7 @@ _DUE_COLUMNS = (
     _T.c.tries,
     _T.c.user_id,
     (-seconds_until(_T.c.run_at)).label("waited_seconds"),
+    _T.c.woken_at.is_not(None).label("lost"),
 )
 
 
