@@ -38,6 +38,11 @@ class Visit:
         return request.form
 
     @property
+    def root(self) -> str:
+        """Where the platform is, as the browser asked for it: `http://host:port/`."""
+        return request.host_url
+
+    @property
     def wants_fragment(self) -> bool:
         """Whether htmx asks for a part of a page; without JavaScript nobody does."""
         return request.headers.get("HX-Request") == "true"

@@ -21,7 +21,7 @@ from app.errors import AllowanceUsedUp, Conflict, InvalidParameter, NotFound, Re
 from app.jobs.access import visible
 from app.jobs.derive import child_of
 from app.jobs.request import Submission
-from app.jobs.search import Filters, matching
+from app.jobs.search import Counted, Filters, matching
 from app.jobs.search_words import write
 from app.jobs.submit import accept, over_allowance
 from app.lifecycle import Cancelled, Ended, NewJob, guards
@@ -101,6 +101,19 @@ def retry_failed(
     return _run_again(runtime, caller, found, limit=limit, details=details, once=True)
 
 
+def count_retryable(
+    session: Session, caller: Caller, filters: Filters, *, limit: int = MOST
+) -> Counted:
+    """How many jobs `retry_failed` with these filters would run again, counted up to `limit`.
+
+    Raises as it does.
+    """
+    _check_limit(limit)
+    rows = _failures(session, caller, replace(filters, status=Status.FAILED), limit)
+    ids = session.scalars(rows.with_only_columns(LLMOutput.id)).all()
+    return Counted(min(len(ids), limit), len(ids) > limit)
+
+
 def re_run_many(
     runtime: Runtime,
     caller: Caller,
@@ -108,17 +121,21 @@ def re_run_many(
     ids: Sequence[int] | None = None,
     filters: Filters | None = None,
     limit: int = MOST,
+    once: bool = False,
 ) -> ReRuns:
     """Run ended rows again: those of `ids`, or the newest `limit` that match `filters`.
 
-    Raises InvalidParameter unless just one of the two is given, Forbidden, Unavailable.
+    `once` passes over rows from which another was derived meanwhile. Raises InvalidParameter unless
+    just one of the two is given, Forbidden, Unavailable.
     """
     _check(ids, filters, limit)
     ended = (LLMOutput.finished_at.is_not(None), LLMOutput.erased_at.is_(None))
     with runtime.database.read() as session:
         found, unknown = _pick(session, caller, _parents(), ids, filters, limit, ended)
     details = _said(ids, filters)
-    return _run_again(runtime, caller, found, limit=limit, details=details, skipped=unknown)
+    return _run_again(
+        runtime, caller, found, limit=limit, details=details, skipped=unknown, once=once
+    )
 
 
 def cancel_many(

@@ -53,6 +53,29 @@ def parse(text: str, *, clock: datetime) -> Filters:
     return Filters(**found, metadata=metadata, q=" ".join(free) or None)
 
 
+def taken_apart(text: str) -> dict[str, str]:
+    """Each filter's name with its value as it was written (`since`: `2h`), free words under `q`.
+
+    Values are not looked at: `parse` says what is wrong with one. Raises as it does for the rest.
+    """
+    found: dict[str, str] = {}
+    free: list[str] = []
+    for word, name, value in _words(text):
+        if not name:
+            free.append(value)
+            continue
+        if not name.startswith(_METADATA):
+            _known(name, word)
+        _say_once(found, name, value, word)
+    return {**found, "q": " ".join(free)} if free else found
+
+
+def put_together(words: Mapping[str, str]) -> str:
+    """The text that `taken_apart` takes apart into these."""
+    named = [f"{name}:{_as_value(value)}" for name, value in words.items() if name != "q"]
+    return " ".join([*named, _as_free(words["q"])] if words.get("q") else named)
+
+
 def write(filters: Filters) -> str:
     """A text that `parse` reads as these filters; what is no word (`all_users`, `user_id`) is not
     in it.

@@ -6,6 +6,7 @@ database within seconds, a cancel is found by the next heartbeat, and text appea
     publisher.py   a thread that sends what the others hand it, and never makes them wait
     listener.py    a thread that hears the channels and passes them on
     events.py      `Events`, what the rest of the house uses
+    feed.py        what moved and what is new, for everybody who watches a list
 """
 
 from app.streaming.events import Events, StreamEvent

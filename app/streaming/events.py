@@ -17,6 +17,7 @@ from sqlalchemy import select
 from app.db import Database
 from app.errors import Unavailable
 from app.lifecycle import Ended
+from app.streaming.feed import Feed
 from app.streaming.listener import Listener
 from app.streaming.publisher import Publisher
 from app.streaming.wire import CANCEL, CHANGES, LISTEN, LIVE, connect, stream_of
@@ -58,6 +59,7 @@ class Events:
         self._listened: dict[str, float] = {}
         self._looker: threading.Thread | None = None
         self._closed = threading.Event()
+        self.feed = Feed(database, listen=self._serve_web, hearing=self.hearing)
 
     # Telling
 
@@ -146,6 +148,7 @@ class Events:
     def close(self) -> None:
         """Send what waits and stop the threads."""
         self._closed.set()
+        self.feed.close()
         self._listener.close()
         self._publisher.close()
         if self._looker is not None:
@@ -195,6 +198,7 @@ class Events:
         self._listener.start()
 
     def _hear_changes(self, facts: Sequence[Sequence[Any]]) -> None:
+        self.feed.hear(facts)
         for output_id, job_id, status in facts:
             with self._lock:
                 followers = list(self._followers.get(job_id, ()))

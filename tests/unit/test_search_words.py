@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidParameter
 from app.jobs.search import Filters
-from app.jobs.search_words import parse, write
+from app.jobs.search_words import parse, put_together, taken_apart, write
 from models import Format, Queue, Status
 
 CLOCK = datetime(2026, 1, 31, 9, 5, tzinfo=UTC)
@@ -125,3 +125,26 @@ def test_any_text_is_read_or_refused_and_what_was_read_can_be_written(text: str)
     except InvalidParameter:
         return
     assert parse(write(filters), clock=CLOCK) == filters
+
+
+@pytest.mark.parametrize("text", [
+    "",
+    "bees and honey",
+    'status:failed since:2h template:"a \\"b\\" c" metadata.team:red bees',
+    '"status:failed" "http://example.org"',
+])  # fmt: skip
+def test_words_taken_apart_keep_what_was_typed_and_go_together_again(text: str) -> None:
+    words = taken_apart(text)
+    again = put_together(words)
+    assert taken_apart(again) == words
+    assert parse(again, clock=CLOCK) == parse(text, clock=CLOCK)
+
+
+def test_a_time_ago_stays_a_time_ago_when_taken_apart() -> None:
+    assert taken_apart("since:2h bees")["since"] == "2h"
+
+
+@pytest.mark.parametrize("text", ['"open', "colour:red", "status:failed status:pending", "q:x"])
+def test_what_is_no_word_is_refused_when_taken_apart(text: str) -> None:
+    with pytest.raises(InvalidParameter):
+        taken_apart(text)

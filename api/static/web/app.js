@@ -3,6 +3,8 @@ import { startCopying } from "./copy.js";
 import { startDialogs } from "./dialogs.js";
 import { startForms } from "./forms.js";
 import { startKeys } from "./keys.js";
+import { startLive } from "./live.js";
+import { startRows } from "./rows.js";
 import { startThemeSwitch } from "./theme_switch.js";
 import { startTimes } from "./times.js";
 
@@ -12,3 +14,5 @@ startCopying();
 startThemeSwitch();
 startTimes();
 startKeys();
+startLive();
+startRows();

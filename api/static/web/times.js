@@ -9,6 +9,7 @@ export function startTimes() {
   refresh(document);
   setInterval(() => refresh(document), 5000);
   document.addEventListener("htmx:after:swap", () => refresh(document));
+  document.addEventListener("llm-jobs:refetched", () => refresh(document));
 }
 
 function refresh(root) {

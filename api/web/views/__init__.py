@@ -10,12 +10,18 @@ from api.web.views import (
     output_acts,
     output_files,
     outputs,
+    outputs_live,
+    outputs_many,
     regenerate,
+    saved_views,
 )
 
 ROOMS: tuple[Pages, ...] = (
     account.pages,
     outputs.pages,
+    outputs_live.pages,
+    outputs_many.pages,
+    saved_views.pages,
     output.pages,
     output_acts.pages,
     output_files.pages,
