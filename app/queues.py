@@ -12,6 +12,7 @@ from app import audit, lifecycle
 from app.accounts import Caller
 from app.audit import Action
 from app.errors import NotFound
+from app.operations.picture import shown_bucket
 from app.text import clean_text
 from models import ControlKind, Queue
 
@@ -39,13 +40,22 @@ def pause(
 
 
 def resume(session: Session, caller: Caller, kind: ControlKind, name: str) -> bool:
-    """Lift a pause; False when there was none. Raises like `pause`."""
+    """Lift a pause; False when there was none. A bucket is named as it is shown
+    (`operations.Pause`). Raises like `pause`.
+    """
     caller.require_administrator()
     _require_known(kind, name)
-    lifted = lifecycle.resume(session, kind, name)
+    names = _stored_buckets(session, name) if kind == ControlKind.BUCKET else [name]
+    lifted = [one for one in names if lifecycle.resume(session, kind, one)]
     if lifted:
         audit.record(session, caller, Action.RESUMED, subject=f"{kind}:{name}")
-    return lifted
+    return bool(lifted)
+
+
+def _stored_buckets(session: Session, shown: str) -> list[str]:
+    """The paused buckets that people know by this name: one for each key of the provider."""
+    paused = (one.name for one in lifecycle.pauses(session) if one.kind == ControlKind.BUCKET)
+    return [name for name in paused if shown in (name, shown_bucket(name))]
 
 
 def _require_known(kind: ControlKind, name: str) -> None:

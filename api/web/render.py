@@ -11,6 +11,7 @@ from flask import Response, current_app, g, render_template, request, url_for
 
 from api.web import assets, csrf, words
 from api.web.navigation import entries
+from api.web.notices import banners
 from app.accounts import Caller
 
 POLICY = (
@@ -47,6 +48,7 @@ def say(response: Response, sentence: str) -> None:
 
 def frame(caller: Caller | None) -> dict[str, Any]:
     """What the frame of every page needs to know."""
+    runtime = current_app.extensions["llm_jobs"]
     return {
         "caller": caller,
         "navigation": entries(caller),
@@ -55,7 +57,8 @@ def frame(caller: Caller | None) -> dict[str, Any]:
         "here": request.full_path.rstrip("?"),
         "request_id": g.get("request_id", ""),
         "address": address,
-        "settings": current_app.extensions["llm_jobs"].settings,
+        "settings": runtime.settings,
+        "banners": lambda: banners(runtime, caller),
     }
 
 

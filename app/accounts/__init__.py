@@ -15,10 +15,12 @@ from app.accounts.keys import (
     NewKey,
     authenticate,
     create_key,
+    get_key,
     issue_key,
     list_keys,
     note_use,
     revoke_key,
+    same_key_again,
 )
 from app.accounts.passwords import change_password, generate_password, set_password
 from app.accounts.sessions import (
@@ -46,6 +48,7 @@ __all__ = [
     "find_user",
     "generate_password",
     "get_agent",
+    "get_key",
     "get_user",
     "issue_key",
     "list_agents",
@@ -54,6 +57,7 @@ __all__ = [
     "note_seen",
     "note_use",
     "revoke_key",
+    "same_key_again",
     "set_password",
     "sign_in",
     "sign_out",

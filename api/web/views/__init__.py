@@ -5,19 +5,25 @@ from __future__ import annotations
 from api.web.pages import Pages
 from api.web.views import (
     account,
+    admin,
     compare,
+    keys,
     output,
     output_acts,
     output_files,
     outputs,
     outputs_live,
     outputs_many,
+    providers,
+    queues,
     regenerate,
     saved_views,
+    users,
 )
 
 ROOMS: tuple[Pages, ...] = (
     account.pages,
+    keys.pages,
     outputs.pages,
     outputs_live.pages,
     outputs_many.pages,
@@ -27,4 +33,8 @@ ROOMS: tuple[Pages, ...] = (
     output_files.pages,
     compare.pages,
     regenerate.pages,
+    queues.pages,
+    admin.pages,
+    users.pages,
+    providers.pages,
 )
