@@ -13,7 +13,7 @@ from app.dev.ports import free_port
 from app.simulator.testing import running_simulator
 from llm_jobs import Client
 from tests.docs.platform import Platform, running_platform
-from tests.docs.reader import ADDRESS, KEYS, Reader
+from tests.docs.reader import ADDRESS, FLOWER, KEYS, Reader
 from tests.support.requirements import missing
 
 
@@ -34,7 +34,12 @@ def curl() -> str:
 def reader(curl: str, platform: Platform, tmp_path: Path) -> Iterator[Reader]:
     """Somebody with a terminal, the platform's address and an API key."""
     given = {"LLM_JOBS_URL": platform.url, "PYTHONPATH": str(platform.site)}
-    typed = {ADDRESS: platform.url, **dict.fromkeys(KEYS, platform.key)}
+    typed = {
+        ADDRESS: platform.url,
+        FLOWER: platform.flower,
+        "YOUR_FLOWER_PASSWORD": platform.flower_auth[1],
+        **dict.fromkeys(KEYS, platform.key),
+    }
     with closing(Reader(tmp_path, typed=typed, given=given)) as reader:
         yield reader
 

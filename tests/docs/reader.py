@@ -18,6 +18,7 @@ from tests.support.processes import RunningProcess, run_process
 from tests.support.waiting import eventually
 
 ADDRESS = "http://127.0.0.1:8000"
+FLOWER = "http://127.0.0.1:5555/flower"
 KEYS = ("YOUR_KEY", "YOUR_TOKEN")
 
 _SHELL = """set -euo pipefail
@@ -65,7 +66,8 @@ class Reader:
             server = run_process(command, cwd=self.directory, env=self._environment, grace=20)
             self.servers.append(self._stack.enter_context(server))
         elif block.mark == "wait":
-            eventually(lambda: self._shell(block.text).returncode == 0, timeout=30)
+            command = self._with_own_values(block.text)
+            eventually(lambda: self._shell(command).returncode == 0, timeout=30)
         elif block.mark == "output":
             check_output(block, self.printed)
 
