@@ -30,7 +30,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -182,11 +181,9 @@ def _lanes(whose: ColumnElement[bool], *key: str) -> Select[Any]:
     hop = select(_first(whose).scalar_subquery().label("id"), literal(1).label("number")).cte(
         "hop", recursive=True
     )
-    reached = [plain(_LAST.c[n]) if n != "user_id" else _LAST.c[n] for n in key]
-    beyond = tuple_(*(_T.c[name] for name in key)) > tuple_(*reached)
-    following = _first(beyond, *([] if "user_id" in key else [whose])).correlate(_LAST)
+    following = func.coalesce(*(_beyond(whose, key[:n]) for n in range(len(key), 0, -1)))
     hop = hop.union_all(
-        select(following.scalar_subquery(), hop.c.number + 1)
+        select(following, hop.c.number + 1)
         .join_from(hop, _LAST, _LAST.c.id == hop.c.id)
         .where(hop.c.number < MOST_LANES)
     )
@@ -194,6 +191,23 @@ def _lanes(whose: ColumnElement[bool], *key: str) -> Select[Any]:
     return select(
         _T.c.user_id, _T.c.bucket, _T.c.model_name, _T.c.run_at, ready.label("ready")
     ).join_from(hop, _T, _T.c.id == hop.c.id)
+
+
+def _beyond(whose: ColumnElement[bool], key: Sequence[str]) -> ColumnElement[int]:
+    """The first row whose key is the last lane's but for a greater last part.
+
+    Each such search is one seek. As one comparison, `(a, b) > (x, y)`, SQLite would begin at the
+    lane's own rows and pass over all of them.
+    """
+    *same, greater = key
+    place = [_T.c[name] == _of_last(name) for name in same]
+    owned = [] if "user_id" in key else [whose]
+    first = _first(*owned, *place, _T.c[greater] > _of_last(greater)).correlate(_LAST)
+    return first.scalar_subquery()
+
+
+def _of_last(name: str) -> ColumnElement[Any]:
+    return _LAST.c[name] if name == "user_id" else plain(_LAST.c[name])
 
 
 def _first(*of_lane: ColumnElement[bool]) -> Select[int]:

@@ -184,7 +184,10 @@ def test_sqlite_searches_by_index(full_sqlite: World, search: str) -> None:
 
 def test_sqlite_hops_from_lane_to_lane(full_sqlite: World) -> None:
     plans = sqlite_plans(full_sqlite, BY_INDEX["unsent rows"][1])
-    assert "(queue=? AND (user_id,bucket,model_name)>(?,?,?))" in plans
+    assert "(queue=? AND user_id=? AND bucket=? AND model_name>?)" in plans
+    assert "(queue=? AND user_id=? AND bucket>?)" in plans
+    assert "(queue=? AND user_id>?)" in plans
+    assert ")>(" not in plans  # such a search begins at the lane's own rows, and passes over them
     assert "(queue=? AND user_id=? AND bucket=? AND model_name=? AND run_at<?)" in plans
 
 
