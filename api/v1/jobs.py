@@ -58,7 +58,7 @@ SUBMIT_ERRORS = {
     query=WaitQuery,
     request_headers=[
         IDEMPOTENCY_KEY,
-        Header(name="traceparent", description="W3C trace context, kept with the job."),
+        Header(name="traceparent", description="W3C trace context; the job joins its trace."),
     ],
     answers={
         201: Answer(

@@ -110,6 +110,8 @@ _INTRODUCTION = """# Log events
 Servers write one JSON object a line to standard error (lines for people when that is a terminal):
 `timestamp` (UTC), `level`, `logger`, `message` (the event below) and the event's own facts. Lines
 of libraries go through the same pipeline. `LLM_JOBS_LOG_LEVEL` is the least level shown.
+Where jobs are [traced](../how-to/trace-with-opentelemetry.md), the lines about accepting and
+running one carry its `trace_id`.
 
 A line never holds a prompt, a value of a context, an answer or a secret: a raw template is shown
 by its first {characters} characters, a context by its keys, and what looks like a key, a token or a

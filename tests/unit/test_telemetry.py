@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,24 @@ def test_the_server_is_told_by_address_and_port(
     call = Call("m", (Message("user", "x"),))
     found = conventions.operation_attributes(call, Route("openai", "m", "openai:m:0"), provider)
     assert (found.get("server.address"), found.get("server.port")) == server
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "told"),
+    [
+        (None, None, {}),
+        ("greet", None, {"gen_ai.prompt.name": "greet"}),
+        ("greet", 3, {"gen_ai.prompt.name": "greet", "gen_ai.prompt.version": "3"}),
+    ],
+)
+def test_a_saved_prompt_is_told_by_name_and_version(
+    name: str | None, version: int | None, told: dict[str, str]
+) -> None:
+    facts = {"job_id": "j", "output_id": 1, "queue": "low"}
+    claim: Any = SimpleNamespace(**facts, prompt_name=name, prompt_version=version)
+    found = conventions.call_attributes(claim, Call("m", (Message("user", "x"),)), 2)
+    assert {n: v for n, v in found.items() if ".prompt." in n} == told
+    assert (found["llm_jobs.attempt"], found["llm_jobs.queue"]) == (2, "low")
 
 
 @pytest.mark.parametrize("stop", Stop)
