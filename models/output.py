@@ -259,12 +259,18 @@ class LLMOutput(Base):
             postgresql_where=text("feedback <> 0"),
             sqlite_where=text("feedback <> 0"),
         ),
-        Index(
-            "ix_llm_outputs_user_id_voted",
-            "user_id",
-            "id",
-            postgresql_where=text("feedback <> 0"),
-            sqlite_where=text("feedback <> 0"),
+        # Votes by when their output ended: of everybody, and of one user.
+        *(
+            Index(
+                f"ix_llm_outputs_{name}",
+                *columns,
+                postgresql_where=text("feedback <> 0"),
+                sqlite_where=text("feedback <> 0"),
+            )
+            for name, columns in {
+                "votes": ["finished_at"],
+                "user_id_votes": ["user_id", "finished_at"],
+            }.items()
         ),
         Index("ix_llm_outputs_parent_id", "parent_id"),
         Index("ix_llm_outputs_root_id", "root_id"),

@@ -243,7 +243,7 @@ def _seconds_until_postgresql(element: seconds_until, compiler: SQLCompiler, **k
 @compiles(seconds_between, "sqlite")
 def _seconds_between_sqlite(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     earlier, later = (compiler.process(part, **kw) for part in element.clauses)
-    return f"((julianday({later}) - julianday({earlier})) * 86400.0)"
+    return f"round((julianday({later}) - julianday({earlier})) * 86400.0, 3)"  # as it is stored
 
 
 @compiles(seconds_between, "postgresql")

@@ -56,28 +56,32 @@ def votes(session: Session, window: Window, by: GroupBy) -> Votes:
     """The votes on outputs of the window, by group."""
     newest = _newest(window).cte("newest").prefix_with("MATERIALIZED")
     found = session.execute(_counted(newest, window, by)).all()
-    reach = session.execute(select(func.count(), func.min(newest.c.created_at))).one()
+    read = session.scalar(select(func.count()).select_from(newest)) or 0
     cast, up = Counter[str](), Counter[str]()
     for name, feedback, count in found:
         cast[str(name)] += count
         up[str(name)] += count if feedback == Feedback.THUMBS_UP else 0
-    return Votes(cast, up, capped=reach[0] >= MOST_VOTES and reach[1] >= window.since)
+    return Votes(cast, up, capped=read > MOST_VOTES)
 
 
 def _newest(window: Window) -> Select[Any]:
-    """The rows that are looked at: the newest that hold a vote."""
-    query = select(
-        func.coalesce(_T.c.user_id, literal_column(str(NOBODY))).label("user"),
-        prompt_of(_T.c).label("prompt"),
-        _T.c.model_name.label("model"),
-        _T.c.queue,
-        _T.c.feedback,
-        _T.c.created_at,
-        _T.c.finished_at,
-    ).where(_HAS_VOTE)
-    if window.user_id is not None:
-        query = query.where(_T.c.user_id == window.user_id)
-    return query.order_by(_T.c.id.desc()).limit(MOST_VOTES)
+    """The rows that are looked at: the newest with a vote, and one more if there is."""
+    whose = _T.c.user_id == window.user_id
+    if window.user_id == NOBODY:
+        whose = _T.c.user_id.is_(None)
+    ended = (_T.c.finished_at >= window.since, _T.c.finished_at < window.until)
+    return (
+        select(
+            func.coalesce(_T.c.user_id, literal_column(str(NOBODY))).label("user"),
+            prompt_of(_T.c).label("prompt"),
+            _T.c.model_name.label("model"),
+            _T.c.queue,
+            _T.c.feedback,
+        )
+        .where(_HAS_VOTE, *ended, *([] if window.user_id is None else [whose]))
+        .order_by(_T.c.finished_at.desc())
+        .limit(MOST_VOTES + 1)
+    )
 
 
 def _counted(newest: Any, window: Window, by: GroupBy) -> Select[Any]:
@@ -87,9 +91,5 @@ def _counted(newest: Any, window: Window, by: GroupBy) -> Select[Any]:
         for column in ("prompt", "model", "queue")
         if (wanted := getattr(window, column)) is not None
     ]
-    return (
-        select(name, newest.c.feedback, func.count())
-        .where(newest.c.finished_at >= window.since, newest.c.finished_at < window.until)
-        .where(*chosen)
-        .group_by(name, newest.c.feedback)
-    )
+    kinds = (name, newest.c.feedback)
+    return select(*kinds, func.count()).where(*chosen).group_by(*kinds)

@@ -27,7 +27,12 @@ _INDEXES = {
         ["finished_at"],
         "status IN ('failed', 'cancelled')",
     ),
-    "ix_llm_outputs_user_id_voted": ("llm_outputs", ["user_id", "id"], "feedback <> 0"),
+    "ix_llm_outputs_votes": ("llm_outputs", ["finished_at"], "feedback <> 0"),
+    "ix_llm_outputs_user_id_votes": (
+        "llm_outputs",
+        ["user_id", "finished_at"],
+        "feedback <> 0",
+    ),
     "ix_attempts_finished_at": ("attempts", ["finished_at"], "finished_at IS NOT NULL"),
     "ix_attempts_reported_at": ("attempts", ["reported_at"], "reported_at IS NOT NULL"),
 }
