@@ -172,7 +172,7 @@ def _among_the_going(session: Session, filters: Filters) -> list[ColumnElement[b
         return []
     if filters.status not in _GOING:
         return []
-    status = literal_column(f"'{filters.status}'")
+    status: ColumnElement[str] = literal_column(f"'{filters.status}'")
     # True of every such row on both databases, and what makes SQLite choose the partial index.
     indexed = _GOING[filters.status] > literal_column("'-infinity'")
     going = select(_OTHER.id).where(_OTHER.status == status, indexed)

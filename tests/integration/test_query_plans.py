@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,8 +18,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import lifecycle
+from app.accounts import Caller
+from app.jobs import Filters, list_outputs
 from app.lifecycle import Delivery, Held
-from models import ControlKind
+from app.operations.backlog import backlog
+from models import ControlKind, Queue, Role
 from tests.integration.lifecycle.world import (
     World,
     a_world,
@@ -141,6 +146,11 @@ BY_ID: dict[str, Act] = {
     "mark_woken": lambda session: lifecycle.mark_woken(session, PENDING[:BATCH]),
 }
 """Verbs that are told which rows: they look them up by id, and look at no others."""
+
+
+def _list(caller: Caller, filters: Filters, session: Session) -> Any:
+    return list_outputs(session, caller, filters)
+
 
 BY_INDEX: dict[str, tuple[str, Act]] = {
     "rescue": ("ix_llm_outputs_leases", lifecycle.rescue),
@@ -268,6 +278,63 @@ def statements(world: World, act: Act) -> list[tuple[str, Any]]:
     with world.listening() as heard, suppress(Enough):
         world.do(act_and_undo)
     return [(s, p) for s, p in heard if "llm_outputs" in s or "attempts" in s]
+
+
+# Lists
+
+ADMIN = Caller(user_id=None, email="", role=Role.ADMIN)
+MEMBER = Caller(user_id=1, email="user-0@example.org")
+HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
+
+LISTS: dict[str, tuple[str, Act]] = {
+    name: (index, partial(_list, caller, Filters(**filters, all_users=caller is ADMIN)))
+    for name, index, caller, filters in [
+        ("failed", "ix_llm_outputs_failed", ADMIN, {"status": "failed"}),
+        ("failed with an error", "ix_llm_outputs_failed", ADMIN, {"error_code": "timeout"}),
+        ("cancelled", "ix_llm_outputs_cancelled", ADMIN, {"status": "cancelled"}),
+        ("liked", "ix_llm_outputs_voted", ADMIN, {"feedback": "thumbs_up"}),
+        ("running", "ix_llm_outputs_leases", ADMIN, {"status": "processing"}),
+        ("own", "ix_llm_outputs_user_id_id", MEMBER, {}),
+        ("own running", "ix_llm_outputs_user_id_status_id", MEMBER, {"status": "processing"}),
+        ("own failed", "ix_llm_outputs_user_id_status_id", MEMBER, {"status": "failed"}),
+    ]
+}
+"""Lists people open: each page is read off an index, in order."""
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_sqlite_reads_a_page_of_a_list_off_an_index(full_sqlite: World, name: str) -> None:
+    index, act = LISTS[name]
+    plans = sqlite_plans(full_sqlite, act)
+    assert f"INDEX {index}" in plans
+    assert not re.search(r"SCAN llm_outputs(?! USING)", plans)
+    assert "TEMP B-TREE FOR ORDER BY" not in plans
+
+
+def test_sqlite_reads_no_row_that_is_older_than_the_time_asked_for(full_sqlite: World) -> None:
+    act = partial(_list, ADMIN, Filters(created_after=HOUR_AGO, all_users=True))
+    plans = sqlite_plans(full_sqlite, act)
+    assert "USING INTEGER PRIMARY KEY (rowid>?)" in plans
+    assert "TEMP B-TREE" not in plans
+
+
+def test_sqlite_counts_a_backlog_off_its_indexes(full_sqlite: World) -> None:
+    plans = sqlite_plans(full_sqlite, lambda session: backlog(session, Queue.DEFAULT))
+    assert "INDEX ix_llm_outputs_unsent" in plans
+    assert "INDEX ix_llm_outputs_sent" in plans
+    assert "SCAN llm_outputs" not in plans
+
+
+@pytest.mark.parametrize("name", ["failed", "cancelled", "running"])
+def test_postgresql_reads_rare_rows_off_their_index(postgres: World, name: str) -> None:
+    index, act = LISTS[name]
+    nodes = nodes_on(postgres, act, "llm_outputs")
+    assert index in {node.get("Index Name") for node in nodes}
+
+
+def test_postgresql_counts_a_backlog_off_its_indexes(postgres: World) -> None:
+    nodes = nodes_on(postgres, lambda session: backlog(session, Queue.DEFAULT), "llm_outputs")
+    assert "Seq Scan" not in {node["Node Type"] for node in nodes}
 
 
 def test_the_table_holds_what_these_plans_are_about(full_sqlite: World) -> None:
