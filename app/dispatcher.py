@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import select
 
-from app import lifecycle
+from app import lifecycle, statistics
 from app.errors import Unavailable
 from app.lifecycle import Due, Ended
 from app.lifecycle.control import lift_elapsed_pauses
 from app.queue import Wake, short_name
 from app.runtime import Runtime
-from models import LLMOutput, Queue, Status
+from models import LLMOutput, Queue, Recovered, Status
 
 log = structlog.get_logger(__name__)
 
@@ -29,23 +28,14 @@ SWEEP_SECONDS = 2.0
 
 PRUNE_SECONDS = 600.0
 
+STATISTICS_SECONDS = 5.0
+"""How often what has happened is counted; sooner while there is more than one round counts."""
+
 AGED_SHARE = 0.5
 """The part of a queue's window that rows lifted into it may fill."""
 
 RETURN_SECONDS = 3.0
 """How long workers take to notice that the database is back (a writer looks every 2 seconds)."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What this dispatcher has done since it started: for the queues page and the metrics."""
-
-    ticks: int = 0
-    woken: int = 0
-    rescued: int = 0
-    expired: int = 0
-    poisoned: int = 0
-    last: dict[str, float] = field(default_factory=dict)
 
 
 class Dispatcher:
@@ -54,7 +44,7 @@ class Dispatcher:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._settings = runtime.settings
-        self.tally = Tally()
+        self._last: dict[str, float] = {}
         self._rescues_after = 0.0
 
     def tick(self) -> float:
@@ -65,10 +55,11 @@ class Dispatcher:
         started = time.monotonic()
         try:
             self._do_chores()
+            if self._is_time_for("statistics", STATISTICS_SECONDS):
+                self._count()
         except Unavailable:
             self._rescues_after = float("inf")
             raise
-        self.tally.ticks += 1
         return max(0.05, self._settings.dispatch_seconds - (time.monotonic() - started))
 
     def _do_chores(self) -> None:
@@ -87,6 +78,7 @@ class Dispatcher:
             lift_elapsed_pauses(session)
             expired = list(lifecycle.expire(session).values())
             rescued = list(lifecycle.rescue(session).values()) if rescues else []
+            statistics.note_recoveries(session, _recovered(expired, rescued))
         self._report(expired, rescued)
 
     def _holders_had_time(self) -> bool:
@@ -99,10 +91,6 @@ class Dispatcher:
         return now >= self._rescues_after
 
     def _report(self, expired: Sequence[Ended], rescued: Sequence[Ended]) -> None:
-        poisoned = [row for row in rescued if row.status == Status.FAILED]
-        self.tally.expired += len(expired)
-        self.tally.rescued += len(rescued)
-        self.tally.poisoned += len(poisoned)
         for row in expired:
             log.warning("job expired", output_id=row.output_id, job_id=row.job_id)
         for row in rescued:
@@ -133,6 +121,17 @@ class Dispatcher:
 
         with self._runtime.database.write() as session:
             prune_idempotency_keys(session)
+        with self._runtime.database.write() as session:
+            statistics.prune(session)
+
+    def _count(self) -> None:
+        """Fold what has happened into the statistics; look before writing, as in `_take`."""
+        with self._runtime.database.read() as session:
+            if not statistics.is_there_news(session):
+                return
+        with self._runtime.database.write() as session:
+            if statistics.fold(session).behind:
+                del self._last["statistics"]  # go on at the next tick
 
     def _fill(self, queue: Queue) -> bool:
         """Send due rows of one queue while its window has room. False: the broker is away."""
@@ -158,6 +157,8 @@ class Dispatcher:
                 session, queue, room=room, rewake_seconds=self._settings.rewake_seconds
             )
             lifecycle.mark_woken(session, [row.output_id for row in due])
+            lost = sum(row.lost for row in due)
+            statistics.note_recoveries(session, {Recovered.LOST_MESSAGE: lost})
         return due
 
     def _wakes(self, queue: Queue, due: Sequence[Due]) -> list[Wake]:
@@ -178,7 +179,6 @@ class Dispatcher:
         """Publish after the commit; what did not go out is due again at the next tick."""
         wake_queue = self._runtime.wake
         sent = wake_queue.send(wakes)
-        self.tally.woken += sent
         for wake in wakes[:sent]:
             wake_queue.grew(wake.queue, 1)
         if sent < len(wakes):
@@ -189,10 +189,20 @@ class Dispatcher:
 
     def _is_time_for(self, chore: str, every_seconds: float) -> bool:
         now = time.monotonic()
-        if now - self.tally.last.get(chore, float("-inf")) < every_seconds:
+        if now - self._last.get(chore, float("-inf")) < every_seconds:
             return False
-        self.tally.last[chore] = now
+        self._last[chore] = now
         return True
+
+
+def _recovered(expired: Sequence[Ended], rescued: Sequence[Ended]) -> dict[Recovered, int]:
+    """What a sweep did, each row by one reason."""
+    poisoned = sum(row.status == Status.FAILED for row in rescued)
+    return {
+        Recovered.EXPIRED: len(expired),
+        Recovered.POISONED: poisoned,
+        Recovered.DEAD_WORKER: len(rescued) - poisoned,
+    }
 
 
 def _ended(row: Ended) -> bool:
