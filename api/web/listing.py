@@ -68,9 +68,9 @@ class Listing:
         return self.words.get("status", "")
 
     @property
-    def filtered(self) -> bool:
-        """Is anything but a tab chosen?"""
-        return bool(self.words.keys() - {"status"})
+    def chosen(self) -> int:
+        """How many filters there are besides the tab's."""
+        return len(self.words.keys() - {"status"})
 
     def filters(self, clock: datetime | None = None) -> Filters:
         """Its filters. Raises InvalidParameter."""
