@@ -42,7 +42,9 @@ def entries(caller: Caller | None) -> list[Entry]:
     """The navigation of somebody who is signed in; of nobody, nothing."""
     if caller is None:
         return []
-    return [_entry(line) for line in _LINES if _for(line, caller)]
+    lines = [(line, url_for(f"page_{line.page}")) for line in _LINES if _for(line, caller)]
+    here = max((address for _, address in lines if _is_below(address)), key=len, default="")
+    return [Entry(ln.label, ln.icon, address, ln.key, address == here) for ln, address in lines]
 
 
 def _for(line: _Line, caller: Caller) -> bool:
@@ -50,8 +52,6 @@ def _for(line: _Line, caller: Caller) -> bool:
     return exists and (caller.is_admin or not line.for_administrators)
 
 
-def _entry(line: _Line) -> Entry:
-    address = url_for(f"page_{line.page}")
-    here = request.path
-    current = here == address or here.startswith(address.rstrip("/") + "/")
-    return Entry(line.label, line.icon, address, line.key, current)
+def _is_below(address: str) -> bool:
+    """Whether the current page is this one or below it; the longest such address is current."""
+    return request.path == address or request.path.startswith(address.rstrip("/") + "/")

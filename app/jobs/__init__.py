@@ -4,7 +4,7 @@
     submit.py       a request becomes a committed row, then its worker is woken
     meaning.py      defaults, checks and routing of a request; shapes.py and limits.py help it
     idempotency.py  the first answer to a key, stored with the row
-    derive.py       re_run and regenerate
+    derive.py       re_run and regenerate; compare.py: one request asked of several models
     control.py      cancel and advance
     bulk.py         re-run, retry and cancel many
     access.py       which rows a caller sees; search.py lists them (search_words.py: the language of

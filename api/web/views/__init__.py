@@ -18,6 +18,8 @@ from api.web.views import (
     queues,
     regenerate,
     saved_views,
+    side_by_side,
+    submit,
     users,
 )
 
@@ -33,6 +35,8 @@ ROOMS: tuple[Pages, ...] = (
     output_files.pages,
     compare.pages,
     regenerate.pages,
+    submit.pages,
+    side_by_side.pages,
     queues.pages,
     admin.pages,
     users.pages,

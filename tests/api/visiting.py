@@ -1,0 +1,71 @@
+"""Visits to pages without a browser: somebody signed in by the form, the form's token at hand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import accounts
+from tests.api.house import House, Person
+
+PASSWORD = "correct horse battery"
+_TOKEN = re.compile(r'<meta name="csrf-token" content="([0-9a-f]+)">')
+
+
+@dataclass
+class Visitor:
+    """A browser that knows no scripts. Its cookies are its own."""
+
+    client: FlaskClient
+
+    def get(self, path: str, **kw: Any) -> TestResponse:
+        return self.client.get(path, **kw)
+
+    def post(self, path: str, *, token: str | None = None, **kw: Any) -> TestResponse:
+        """Send a form (`data`) with the page's token; `token=""` sends none."""
+        headers = dict(kw.pop("headers", {}))
+        sent = self.token() if token is None else token
+        if sent:
+            headers["X-CSRF-Token"] = sent
+        return self.client.post(path, headers=headers, **kw)
+
+    def token(self) -> str:
+        """The token that forms of this visitor carry now."""
+        found = _TOKEN.search(self.client.get("/account", follow_redirects=True).text)
+        assert found
+        return found[1]
+
+
+def visitor(house: House) -> Visitor:
+    """Somebody who is not signed in."""
+    return Visitor(house.app.test_client())
+
+
+def signed_in(house: House, person: Person) -> Visitor:
+    """Somebody who came in by the sign-in form."""
+    with house.database.write() as session:
+        accounts.set_password(session, accounts.OPERATOR, person.user_id, PASSWORD)
+    one = visitor(house)
+    answer = one.post(
+        "/sign-in", data={"email": f"{person.name}@example.org", "password": PASSWORD}
+    )
+    assert answer.status_code == 303, answer.text
+    return one
+
+
+def field(answer: TestResponse, name: str) -> str:
+    """The value of a field (input or textarea) of the page, as a browser would send it."""
+    text = re.search(
+        rf'<textarea [^>]*\bname="{re.escape(name)}"[^>]*>\n?(.*?)</textarea>', answer.text, re.S
+    )
+    if text:
+        return unescape(text[1])
+    tag = re.search(rf'<input [^>]*\bname="{re.escape(name)}"[^>]*>', answer.text)
+    assert tag, f"no field {name}"
+    value = re.search(r'\bvalue="([^"]*)"', tag[0])
+    return unescape(value[1]) if value else ""
