@@ -31,6 +31,9 @@ PRUNE_SECONDS = 600.0
 STATISTICS_SECONDS = 5.0
 """How often what has happened is counted; sooner while there is more than one round counts."""
 
+BUSY_SECONDS = 0.2
+"""The pace while more rows wait than the queues have room for."""
+
 AGED_SHARE = 0.5
 """The part of a queue's window that rows lifted into it may fill."""
 
@@ -55,21 +58,21 @@ class Dispatcher:
         started = time.monotonic()
         try:
             self._do_chores()
+            busy = self._fill_queues()
             if self._is_time_for("statistics", STATISTICS_SECONDS):
                 self._count()
         except Unavailable:
             self._rescues_after = float("inf")
             raise
-        return max(0.05, self._settings.dispatch_seconds - (time.monotonic() - started))
+        every = self._settings.dispatch_seconds
+        pace = min(BUSY_SECONDS, every) if busy else every
+        return max(0.05, pace - (time.monotonic() - started))
 
     def _do_chores(self) -> None:
         if self._is_time_for("sweep", SWEEP_SECONDS):
             self._sweep()
         if self._is_time_for("prune", PRUNE_SECONDS):
             self._prune()
-        for queue in Queue:
-            if not self._fill(queue):
-                break  # the broker is away: the rest would only wait for the same time-out
 
     def _sweep(self) -> None:
         """Expire, rescue, lift pauses; then tell Flower and waiters."""
@@ -133,17 +136,20 @@ class Dispatcher:
             if statistics.fold(session).behind:
                 del self._last["statistics"]  # go on at the next tick
 
-    def _fill(self, queue: Queue) -> bool:
-        """Send due rows of one queue while its window has room. False: the broker is away."""
-        wake_queue = self._runtime.wake
-        depth = wake_queue.depth(queue)
-        if depth is None:
-            return False
-        room = self._settings.queue_window - depth
-        if room <= 0:
-            return True
-        due = self._take(queue, room)
-        return not due or self._send(due, self._wakes(queue, due))
+    def _fill_queues(self) -> bool:
+        """Send due rows while the windows have room. Says whether more may be waiting than fitted.
+
+        Nothing is taken while the broker is away, nor after it has failed.
+        """
+        depths = self._runtime.wake.depths()
+        busy = False
+        for queue in Queue if depths else ():
+            room = self._settings.queue_window - depths[queue]
+            due = self._take(queue, room) if room > 0 else []
+            busy |= len(due) >= room
+            if due and not self._send(due, self._wakes(queue, due, depths)):
+                return False
+        return busy
 
     def _take(self, queue: Queue, room: int) -> list[Due]:
         """Look before writing: an idle tick takes no write lock."""
@@ -161,26 +167,24 @@ class Dispatcher:
             statistics.note_recoveries(session, {Recovered.LOST_MESSAGE: lost})
         return due
 
-    def _wakes(self, queue: Queue, due: Sequence[Due]) -> list[Wake]:
-        """Their messages. Who has waited long goes one class higher, as far as that class can spare
-        the room: a long backlog must not bury the jobs that are there by right.
+    def _wakes(self, queue: Queue, due: Sequence[Due], depths: dict[str, int]) -> list[Wake]:
+        """Their messages, counted into `depths`. Who has waited long goes one class higher, as far
+        as that class can spare the room: a long backlog must not bury the jobs that are there by
+        right.
         """
         above = class_above(queue)
-        depth = self._runtime.wake.depth(above)
-        places = 0 if depth is None else int(self._settings.queue_window * AGED_SHARE) - depth
         wakes = []
         for row in due:
-            lifted = places > 0 and row.waited_seconds >= self._settings.ageing_seconds
-            places -= lifted
-            wakes.append(_wake(row, above if lifted else queue))
+            old = row.waited_seconds >= self._settings.ageing_seconds
+            spare = depths[above] < self._settings.queue_window * AGED_SHARE
+            wake = _wake(row, above if old and spare else queue)
+            depths[wake.queue] += 1
+            wakes.append(wake)
         return wakes
 
     def _send(self, due: Sequence[Due], wakes: Sequence[Wake]) -> bool:
         """Publish after the commit; what did not go out is due again at the next tick."""
-        wake_queue = self._runtime.wake
-        sent = wake_queue.send(wakes)
-        for wake in wakes[:sent]:
-            wake_queue.grew(wake.queue, 1)
+        sent = self._runtime.wake.send(wakes)
         if sent < len(wakes):
             with self._runtime.database.write() as session:
                 lifecycle.mark_unsent(session, [row.output_id for row in due[sent:]])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from logging import getLogger
 from typing import Any
 
 from celery import Celery, signals
@@ -19,6 +20,7 @@ from app.settings import Settings, load_settings
 from workers import careful_redis
 from workers.carry_out import carry_out
 from workers.dispatching import dispatcher_step
+from workers.event_batches import EventBatches
 from workers.pool import current_delivery, equip
 from workers.revoking import cancel_revoked
 from workers.services import JobServices
@@ -75,12 +77,15 @@ def _furnish(app: Celery, settings: Settings) -> None:
 
     equip(app, grace_seconds=settings.shutdown_grace_seconds, services=lambda: [services])
     app.steps["worker"].add(dispatcher_step(runtime))
+    app.steps["consumer"].add(EventBatches)
     cancel_revoked(runtime)
 
 
 @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
 def _one_log_pipeline(**_: Any) -> None:
     logging.configure(load_settings(), json=not sys.stderr.isatty())
+    # "Task … received": each job tells of its own start, and a refused message is no news.
+    getLogger("celery.worker.strategy").setLevel("WARNING")
 
 
 app = make_worker_app(load_settings())

@@ -29,22 +29,20 @@ WINDOW = 20
 class Broker:
     """Counts what is sent; nothing is ever taken off."""
 
-    depths: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[str] = field(default_factory=Counter)
     sent: list[Wake] = field(default_factory=list)
     told: list[Ended] = field(default_factory=list)
     away: bool = False
     takes: int = 10_000
 
-    def depth(self, queue: str) -> int | None:
-        return None if self.away else self.depths[queue]
+    def depths(self) -> dict[str, int]:
+        return {} if self.away else {queue: self.lengths[queue] for queue in Queue}
 
     def send(self, wakes: Sequence[Wake]) -> int:
         taken = list(wakes[: self.takes])
         self.sent += taken
+        self.lengths.update(wake.queue for wake in taken)
         return len(taken)
-
-    def grew(self, queue: str, by: int) -> None:
-        self.depths[queue] += by
 
     def tell(self, ended: Sequence[Ended]) -> None:
         self.told += ended
@@ -106,9 +104,20 @@ def test_a_queue_is_filled_to_its_window_and_no_further(world: World) -> None:
     for _ in range(3):
         assert 0 < world.dispatcher.tick() <= 1
     assert len(world.broker.sent) == WINDOW
-    world.broker.depths["default"] -= 5
+    world.broker.lengths["default"] -= 5
     world.dispatcher.tick()
     assert len(world.broker.sent) == WINDOW + 5
+
+
+def test_the_pace_rises_while_more_waits_than_fits(world: World) -> None:
+    assert world.dispatcher.tick() > room.BUSY_SECONDS
+    world.insert(WINDOW + 1)
+    assert world.dispatcher.tick() <= room.BUSY_SECONDS
+    assert world.dispatcher.tick() <= room.BUSY_SECONDS  # still full
+    world.broker.lengths.clear()
+    assert world.dispatcher.tick() > room.BUSY_SECONDS
+    world.broker.away = True
+    assert world.dispatcher.tick() > room.BUSY_SECONDS
 
 
 def test_who_has_waited_long_goes_one_class_higher(world: World) -> None:
