@@ -88,14 +88,14 @@ def submit(
 ) -> None:
     """Submit a job. TEMPLATE is its text, @FILE, or - for standard input."""
     job = client.jobs.create(
-        template=_text(template),
+        template=read_text(template),
         model=model,
-        context=_object(context, "--context") | dict(_pairs(variables, "--var")),
+        context=read_object(context, "--context") | dict(_pairs(variables, "--var")),
         format=format_,
         queue=queue,
         system=system,
         options={n: _value(v) for n, v in _pairs(options, "--option")} or None,
-        response_schema=_object(f"@{schema}", "--schema") if schema else None,
+        response_schema=read_object(f"@{schema}", "--schema") if schema else None,
         idempotency_key=idempotency_key,
     )
     for warning in job.warnings:
@@ -103,7 +103,7 @@ def submit(
     if waits:
         _finish(_waited(job, timeout), as_json)
     else:
-        _accepted(job, as_json)
+        show_accepted(job, as_json)
 
 
 @click.command()
@@ -120,7 +120,7 @@ def wait(client: Client, as_json: bool, *, job_id: str, timeout: float) -> None:
 @connected
 def show(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
     """Print everything about an output, by its number or its job id."""
-    output = _output(client, id_or_job_id)
+    output = find_output(client, id_or_job_id)
     if as_json or not sys.stdout.isatty():
         show_json(dict(output.row))
         return
@@ -179,95 +179,6 @@ def list_outputs(client: Client, as_json: bool, *, limit: int, **filters: str | 
     show_table(columns, rows)
 
 
-@click.command()
-@click.argument("id_or_job_id")
-@connected
-def rerun(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
-    """Run the same job once more, as a new job."""
-    _accepted(client.outputs.re_run(_output(client, id_or_job_id)), as_json)
-
-
-@click.command()
-@click.argument("id_or_job_id")
-@click.option("--context", help="Other variables as JSON, or @FILE.")
-@click.option("--model", help="Another model.")
-@click.option("--template", help="Another template: its text, @FILE or -.")
-@connected
-def regenerate(
-    client: Client,
-    as_json: bool,
-    *,
-    id_or_job_id: str,
-    context: str | None,
-    model: str | None,
-    template: str | None,
-) -> None:
-    """Run a job again with something changed, as a new job."""
-    changes: dict[str, Any] = {}
-    if context is not None:
-        changes["context"] = _object(context, "--context")
-    if model is not None:
-        changes["model"] = model
-    if template is not None:
-        changes["template"] = _text(template)
-    _accepted(client.outputs.regenerate(_output(client, id_or_job_id), **changes), as_json)
-
-
-@click.command()
-@click.argument("id_or_job_id")
-@click.argument("verdict", type=VERDICTS)
-@click.option("--comment", help="Why.")
-@connected
-def feedback(
-    client: Client, as_json: bool, *, id_or_job_id: str, verdict: str, comment: str | None
-) -> None:
-    """Give an output a thumb up or down, or take it back."""
-    output = _output(client, id_or_job_id)
-    client.outputs.feedback(output, verdict, comment=comment)
-    if as_json:
-        show_json({"status": "success", "output_id": output.id, "feedback": verdict})
-    else:
-        note(f"output {output.id}: {verdict}")
-
-
-@click.command()
-@click.argument("id_or_job_id")
-@connected
-def why(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
-    """Say what a job waits for, and until when."""
-    told = client.why(_output(client, id_or_job_id).job_id)
-    if as_json:
-        show_json(dict(told))
-        return
-    for reason in told["reasons"]:
-        until = f" (until {reason['until']})" if reason["until"] else ""
-        click.echo(f"{reason['reason']}: {reason['detail']}{until}")
-
-
-@click.command()
-@click.argument("id_or_job_id")
-@connected
-def advance(client: Client, as_json: bool, *, id_or_job_id: str) -> None:
-    """Run a waiting job now instead of at its time."""
-    output = client.jobs.advance(_output(client, id_or_job_id).job_id)
-    if as_json:
-        show_json(dict(output.row))
-    else:
-        note(f"job {output.job_id}: due now")
-
-
-@click.command()
-@click.argument("job_id")
-@connected
-def cancel(client: Client, as_json: bool, *, job_id: str) -> None:
-    """Cancel a job: a waiting one never runs, a running one stops within seconds."""
-    output = Output(client.cancel(job_id))
-    if as_json:
-        show_json(dict(output.row))
-    else:
-        note(f"job {job_id}: {output.status}")
-
-
 def _client(url: str, key: str) -> Client:
     try:
         return Client(url, key.strip(), patience_seconds=5)
@@ -275,7 +186,8 @@ def _client(url: str, key: str) -> Client:
         fail(str(error), Exit.USAGE)
 
 
-def _accepted(job: Job, as_json: bool) -> None:
+def show_accepted(job: Job, as_json: bool) -> None:
+    """Say that a job was accepted: its id for pipes, the rest for people."""
     if as_json:
         show_json({"job_id": job.job_id, "output_id": job.output_id, "status": job.status})
         return
@@ -307,7 +219,8 @@ def _status_of(output: Output) -> Exit:
     return Exit.OK if output.status == "completed" else Exit.JOB_FAILED
 
 
-def _output(client: Client, id_or_job_id: str) -> Output:
+def find_output(client: Client, id_or_job_id: str) -> Output:
+    """The output of a number or of a job's id."""
     if not id_or_job_id.strip():
         raise click.UsageError("give an output's number or a job's id")
     if id_or_job_id.isascii() and id_or_job_id.isdigit():
@@ -319,7 +232,8 @@ def _job(client: Client, output: Output) -> Job:
     return Job(output_id=output.id, job_id=output.job_id, status=output.status, backend=client)
 
 
-def _text(argument: str) -> str:
+def read_text(argument: str) -> str:
+    """A text given as it is, as @FILE, or as - for standard input."""
     if argument == "-":
         return _standard_input()
     return _file(argument[1:]) if argument.startswith("@") else argument
@@ -332,11 +246,12 @@ def _standard_input() -> str:
         raise click.UsageError(f"standard input is not UTF-8: {error}") from None
 
 
-def _object(argument: str | None, option: str) -> dict[str, Any]:
+def read_object(argument: str | None, option: str) -> dict[str, Any]:
+    """A JSON object given as text, @FILE or -; nothing given is an empty one."""
     if argument is None:
         return {}
     try:
-        value = json.loads(_text(argument))
+        value = json.loads(read_text(argument))
     except ValueError as error:
         raise click.UsageError(f"{option} is not JSON: {error}") from None
     if not isinstance(value, dict):
