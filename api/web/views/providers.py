@@ -22,8 +22,13 @@ SHOWN = 50
 
 @pages.get("/admin/providers", Audience.ADMINISTRATORS)
 def providers(visit: Visit) -> Response:
-    """Every model that is known or was called, and how a trial (`tried`) goes."""
-    return _providers(visit)
+    """Every model that is known or was called, and how a trial (`tried`) goes: by itself where
+    the page asks for that part again.
+    """
+    trial = _trial(visit)
+    if trial and visit.wants_fragment:
+        return visit.fragment("admin/trial.html", trial=trial)
+    return _providers(visit, trial=trial)
 
 
 @pages.post("/admin/providers/try", Audience.ADMINISTRATORS)
@@ -66,13 +71,17 @@ def set_price(visit: Visit) -> Response:
 
 
 def _providers(
-    visit: Visit, *, refusal: InvalidRequest | None = None, status: int = 200
+    visit: Visit,
+    *,
+    trial: dict[str, Any] | None = None,
+    refusal: InvalidRequest | None = None,
+    status: int = 200,
 ) -> Response:
     return visit.page(
         "admin/providers.html",
         status=status,
         models=operations.providers_health(visit.runtime, visit.caller),
-        trial=_trial(visit),
+        trial=trial,
         refusal=refusal,
         asked=visit.form.get("model", "")[:255],
     )
