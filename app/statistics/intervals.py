@@ -8,7 +8,7 @@ Two kinds, for two situations:
   2021, sections 3 and 4; as prior-posterior ratio: Waudby-Smith and Ramdas, NeurIPS 2020).
 * `wilson` holds for one look at a number of answers fixed beforehand (Wilson, J. Amer. Statist.
   Assoc. 22, 1927). It is narrower, and wrong more often than it says when it is looked at again and
-  again: in the test's simulation every third time.
+  again: in the test's simulation two times in five.
 
 Both ask that the answers of a group come with one unchanging chance and independently.
 """

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Update, select, update
 
 from app import dispatcher as room
 from app import lifecycle
@@ -18,7 +18,9 @@ from app.dispatcher import Dispatcher, class_above
 from app.errors import Unavailable
 from app.lifecycle import Delivery, Ended, NewJob
 from app.queue import Wake
-from models import LLMOutput, Queue, User
+from app.statistics import folding
+from models import LLMOutput, Queue, Recovery, User, job_statistics
+from models.statistics import ALL_TIME
 from models.types import now_plus
 from tests.integration.worker.parts import Away
 
@@ -222,3 +224,33 @@ def test_after_an_outage_holders_have_a_moment_before_they_are_rescued(
     clock[0] += room.RETURN_SECONDS + 0.1
     world.dispatcher.tick()
     assert world.statuses(lost) == {"pending": 2}
+
+
+def test_what_has_happened_is_counted_by_and_by(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "MOST_ROWS", {"sqlite": 4, "postgresql": 4})
+    world.insert(10)
+    for _ in range(3):  # at once, as long as there is more than one round counts
+        world.dispatcher.tick()
+    with world.database.database.read() as session:
+        ever = select(job_statistics.c.jobs).where(job_statistics.c.hour == ALL_TIME)
+        assert session.scalars(ever).all() == [10]
+
+
+def test_what_is_recovered_is_counted_by_its_reason(world: World) -> None:
+    lost_message, dead = world.insert(2), world.lose(3)
+    late, poisoned = world.insert(1), world.lose(1)
+    with world.database.database.write() as session:
+        session.execute(_of(lost_message).values(woken_at=now_plus(-60)))
+        session.execute(_of(late).values(deadline=now_plus(-1)))
+        session.execute(_of(poisoned).values(losses=2))
+    world.dispatcher.tick()
+    assert world.statuses(dead) == {"pending": 3}
+    with world.database.database.read() as session:
+        found = {row.reason: row.total for row in session.scalars(select(Recovery))}
+    assert found == {"lost_message": 2, "dead_worker": 3, "expired": 1, "poisoned": 1}
+
+
+def _of(ids: Sequence[int]) -> Update:
+    return update(LLMOutput).where(LLMOutput.id.in_(ids))
