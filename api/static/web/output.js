@@ -36,6 +36,8 @@ function ended() {
 function shown() {
   showText();
   themeFrame();
+  const tab = document.querySelector(".output .tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 24;
 }
 
 // --- following

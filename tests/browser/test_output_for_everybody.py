@@ -1,0 +1,74 @@
+"""The pages of one output for people who see, hear or hold a screen differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from app import jobs
+from app.jobs import JobRequest
+from tests.support.browser import Person
+from tests.support.platform import Platform
+
+Someone = Callable[..., Person]
+PLACES = (
+    "",
+    "?tab=raw",
+    "?tab=prompt",
+    "?tab=context",
+    "?tab=attempts",
+    "?tab=lineage",
+    "?tab=trace",
+    "/regenerate",
+    "/erase",
+)
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+}
+
+
+def outputs(platform: Platform, who: Person) -> list[str]:
+    """Addresses of pages with much on them: of several formats and ends, and two compared."""
+    made = []
+    wanted = (
+        {"model": "simulator/repairable", "format": "json", "context": {"topic": "bees", "x": [1]}},
+        {"model": "simulator/echo", "format": "markdown"},
+        {"model": "simulator/500"},
+    )
+    for facts in wanted:
+        request = JobRequest(
+            **{"template": f"Say {{{{topic}}}} and {{{{nobody}}}} {'w' * 120}", **facts}  # type: ignore[arg-type]
+        )
+        made.append(jobs.submit(platform.runtime, who.caller, request))
+    platform.wait_ended(*made)
+    first, second, failed = (job.output_id for job in made)
+    return [
+        *(f"/llm_outputs/{first}{place}" for place in PLACES),
+        f"/llm_outputs/{second}",
+        f"/llm_outputs/{failed}",
+        f"/llm_outputs/{failed}?tab=attempts",
+        f"/llm_outputs/{first}/compare/{second}",
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_stands_in_anybodys_way(platform: Platform, someone: Someone, theme: str) -> None:
+    alice = someone("alice", color_scheme=theme)
+    alice.sign_in().close()
+    page = alice.open()
+    for address in outputs(platform, alice):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+
+
+def test_everything_fits_a_narrow_screen(platform: Platform, someone: Someone) -> None:
+    alice = someone("alice", viewport={"width": 320, "height": 640})
+    alice.sign_in().close()
+    page = alice.open()
+    for address in outputs(platform, alice):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
