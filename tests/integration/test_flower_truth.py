@@ -36,11 +36,14 @@ from tests.support.platform import Part, Platform, _shell, running_platform
 from tests.support.processes import children_of
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.timeout(400)
+
 _CANARY = "canary-7c1e55"
 _USER, _PASSWORD = "operator", "flower-canary-pass:word"
 _PUBLIC_URL = "https://jobs.example.org/llm"
 _FORGED = 'x"><script>alert(1)</script>'
 _SAVE_MILLISECONDS = 400
+_PATIENCE_SECONDS = 60
 _TRUE: Mapping[str, set[str | None]] = {
     Status.PENDING: {None, "RECEIVED", "RETRY"},  # None: no message of it was sent yet
     Status.PROCESSING: {"STARTED"},
@@ -103,13 +106,13 @@ class Story:
     def settle(self) -> None:
         """Wait until Flower has heard of all that has happened so far."""
         last = self.platform.submit()
-        self.platform.wait_ended(last)
+        self.platform.wait_ended(last, timeout=_PATIENCE_SECONDS)
         eventually(
             lambda: self.tasks().get(last.job_id, {}).get("state") == "SUCCESS",
-            timeout=20,
+            timeout=_PATIENCE_SECONDS,
             message=lambda: self.tasks().get(last.job_id),
         )
-        eventually(lambda: not self.contradictions(), timeout=10, message=self.contradictions)
+        eventually(lambda: not self.contradictions(), timeout=30, message=self.contradictions)
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +122,14 @@ def story(
     """Everything that can become of a job has happened, and Flower was there."""
     directory: Path = tmp_path_factory.mktemp("truth")
     url = sqlite_databases.migrated(directory / "llm_jobs.db")
-    clocks = {"lease_seconds": 1.2, "heartbeat_seconds": 0.3, "public_url": _PUBLIC_URL}
+    wanted: dict[str, Any] = {
+        "lease_seconds": 5,
+        "call_timeout_seconds": 300,
+        "public_url": _PUBLIC_URL,
+    }
     with (
         running_platform(
-            directory, database_url=url, workers=2, web=True, vendors=True, **clocks
+            directory, database_url=url, workers=2, web=True, vendors=True, **wanted
         ) as platform,
         _flower(platform) as platform.flower,
         _overheard(platform) as wire,
@@ -226,7 +233,7 @@ def _simple_ends(story: Story) -> None:
         "six tries": platform.submit(model="simulator/500", **secret),
         "refused": platform.submit(model="simulator/400", **secret),
     }
-    platform.wait_ended(*story.jobs.values())
+    platform.wait_ended(*story.jobs.values(), timeout=_PATIENCE_SECONDS)
     assert platform.row(story.jobs["six tries"]).tries == 6
     assert platform.row(story.jobs["after two tries"]).tries == 3
     output_id = story.jobs["completed"].output_id
@@ -246,7 +253,7 @@ def _cancelled(story: Story) -> None:
     platform.ask("POST", f"/api/v1/llm_jobs/{unseen.job_id}/cancel")
     jobs.cancel(platform.runtime, platform.caller, waiting.job_id)
     platform.ask("POST", f"/api/v1/llm_jobs/{running.job_id}/cancel")
-    platform.wait_ended(unseen, waiting, running)
+    platform.wait_ended(unseen, waiting, running, timeout=_PATIENCE_SECONDS)
     story.jobs |= {
         "cancelled unseen": unseen,
         "cancelled waiting": waiting,
@@ -262,7 +269,9 @@ def _expired(story: Story) -> None:
         "expired waiting": platform.submit(model="simulator/503-600", deadline=soon),
         "expired unseen": platform.submit(model="simulator/paused", deadline=soon),
     }
-    ended = platform.wait_ended(story.jobs["expired waiting"], story.jobs["expired unseen"])
+    ended = platform.wait_ended(
+        story.jobs["expired waiting"], story.jobs["expired unseen"], timeout=_PATIENCE_SECONDS
+    )
     assert {row.error_code for row in ended} == {"expired"}
 
 
@@ -271,25 +280,26 @@ def _lost_workers(story: Story) -> None:
     stop while its worker was dead.
     """
     platform = story.platform
-    back, held, asked = (platform.submit(model=f"simulator/latency-{n}") for n in (2, 3, 4))
+    models = ("latency-12", "latency-61", "latency-62")
+    back, held, asked = (platform.submit(model=f"simulator/{model}") for model in models)
     for job in (back, held, asked):
         platform.wait_call(job)
         platform.wait_status(job, "processing")
-    _pause(platform, "simulator/latency-3")
+    _pause(platform, "simulator/latency-61")
     for worker in platform.workers:
         worker.kill()
     jobs.cancel(platform.runtime, platform.caller, asked.job_id)
     platform.workers[1].start()
-    platform.wait_ended(back, asked)
-    platform.wait_status(held, "pending")
+    platform.wait_ended(back, asked, timeout=_PATIENCE_SECONDS)
+    platform.wait_status(held, "pending", timeout=_PATIENCE_SECONDS)
     story.jobs |= {"rescued": back, "rescued and held back": held, "cancelled while lost": asked}
-    assert platform.row(back).fence == 2
+    assert platform.row(back).fence >= 2
 
 
 def _unfinished(story: Story) -> None:
     platform = story.platform
     story.jobs |= {
-        "running": platform.submit(model="simulator/latency-90"),
+        "running": platform.submit(model="simulator/latency-280"),
         "waiting for a retry": platform.submit(model="simulator/503-600"),
         "waiting for its time": platform.submit(run_at=datetime.now(UTC) + timedelta(days=1)),
     }
@@ -478,6 +488,7 @@ def test_killed_it_remembers_what_it_last_saved(story: Story) -> None:
     flower.kill()
     flower.start()
     after = {job_id: task["state"] for job_id, task in story.tasks().items()}
+    _until_flower_hears(story.platform)  # for whichever test comes next
     assert after == before
 
 
