@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from api.web.masks import masked, unmasked
 from api.web.render import to_json
+from app import diffs
 from app.errors import LLMJobsError
 from app.jobs import JobRequest
 
@@ -78,7 +79,7 @@ def changes(draft: Draft, row: Row) -> Changes:
         value = _object(draft, name, found.errors)
         if name == "context":
             value = unmasked(value, row["context"] or {})
-        if name not in found.errors and value != (row[name] or {}):
+        if name not in found.errors and diffs.of_values(row[name] or {}, value).differs:
             found.wanted[name] = value
     return found
 

@@ -30,7 +30,7 @@ def masked(value: Any, name: str = "", *, depth: int = 0) -> Any:
 
 def unmasked(edited: Any, original: Any, name: str = "") -> Any:
     """What somebody made of a masked value, with every mask he left as it was filled again."""
-    if edited == masked(original, name):
+    if isinstance(edited, str) and edited == masked(original, name):
         return original
     if isinstance(edited, dict) and isinstance(original, dict):
         return {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.accounts import Caller
 from models import LLMOutput, User
@@ -27,6 +27,10 @@ _COMPARED = {
     "queue": "queue",
 }
 """Column → what people call it; what a regeneration may change."""
+
+
+_LARGE = (LLMOutput.prompt, LLMOutput.raw_response, LLMOutput.parsed_output, LLMOutput.result_items)
+"""Not read of relatives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def lineage(session: Session, caller: Caller, output: LLMOutput) -> Family:
     query = (
         select(LLMOutput)
         .where(or_(LLMOutput.id == root, LLMOutput.root_id == root))
+        .options(*(defer(column) for column in _LARGE))
         .order_by(LLMOutput.id)
         .limit(MOST + 1)
     )
