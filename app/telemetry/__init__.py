@@ -64,7 +64,7 @@ def start(service: str) -> None:
     except Exception:
         log.exception("telemetry not started")
     else:
-        log.info("telemetry started", service=service, signals=sorted(signals))
+        log.info("telemetry started", service=service, signals=sorted(map(str, signals)))
 
 
 def stop(*, timeout_seconds: float) -> None:
