@@ -384,6 +384,11 @@ def test_a_task_names_ids_and_names_only(story: Story) -> None:
     )
 
 
+def test_the_list_tells_tasks_apart_by_template_and_model(story: Story) -> None:
+    heads = re.findall(r"<th[^>]*>\s*([\w ]+?)\s*</th>", story.page("/tasks").text)
+    assert heads == ["UUID", "State", "kwargs", "Received", "Started", "Runtime", "Worker"]
+
+
 def test_no_prompt_and_no_key_is_in_flower_or_on_the_way_to_it(story: Story) -> None:
     platform = story.platform
     pages = ["/workers", "/workers?json=1", "/tasks", "/broker", "/api/workers", "/metrics"]

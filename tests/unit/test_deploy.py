@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api import metrics
 from api.metrics import METRICS
 from app.dev.procfile import shipped_procfile
 from app.settings import Settings
@@ -345,6 +346,18 @@ def test_each_alert_says_what_is_the_matter_and_has_a_place_on_the_page() -> Non
         assert {"summary", "description"} <= set(rule["annotations"])
         assert f"`{rule['alert']}`" in page
     assert max(Counter(rule["alert"] for rule in ALERTS).values()) == 1
+
+
+def test_prometheus_is_told_where_the_metrics_and_the_rules_are() -> None:
+    (found,) = _documents(DEPLOY / "prometheus/prometheus.yml")
+    assert found["rule_files"] == ["alerts.yaml"]
+    ours, flowers = found["scrape_configs"]
+    assert ours["static_configs"] == [{"targets": [f"127.0.0.1:{SETTINGS['PORT'].default}"]}]
+    port = SETTINGS["FLOWER_PORT"].default
+    assert flowers["static_configs"] == [{"targets": [f"127.0.0.1:{port}"]}]
+    assert ours["metrics_path"] in {endpoint.path for endpoint in metrics.routes}
+    assert "--url_prefix=flower " in shipped_procfile()["flower"]
+    assert flowers["metrics_path"] == "/flower/metrics"
 
 
 def test_each_panel_has_its_own_number_a_title_a_unit_and_words() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from app.dev.procfile import parse_procfile, shipped_procfile
 from app.errors import ConfigurationError
+from tests.docs.page import blocks
 
 _ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,13 @@ def test_flower_is_private_and_cannot_change_anything() -> None:
     assert "--read_only=True" in line
     assert "--persistent=True" in line
     assert "--state_save_interval=30000" in line
+
+
+def test_the_page_on_flower_shows_the_line_that_starts_it() -> None:
+    shown = [b.text for b in blocks(Path("docs/how-to/use-flower.md")) if "celery" in b.text]
+    assert [" ".join(text.replace("\\\n", " ").split()) for text in shown] == [
+        shipped_procfile()["flower"]
+    ]
 
 
 def _import_flower(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
