@@ -70,6 +70,9 @@ def _log_when_closed(response: Response) -> None:
 
     def write() -> None:
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
-        (log.debug if for_an_asset else log.info)("request", **facts, duration_ms=milliseconds)
+        if for_an_asset:
+            log.debug("request", **facts, duration_ms=milliseconds)
+        else:
+            log.info("request", **facts, duration_ms=milliseconds)
 
     response.call_on_close(write)

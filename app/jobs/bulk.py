@@ -20,6 +20,7 @@ from app.audit import Action
 from app.errors import AllowanceUsedUp, Conflict, InvalidParameter, NotFound, RequestError
 from app.jobs.access import visible
 from app.jobs.derive import child_of
+from app.jobs.limits import check_text
 from app.jobs.request import Submission
 from app.jobs.search import Counted, Filters, matching
 from app.jobs.search_words import write
@@ -184,6 +185,7 @@ def _failures(session: Session, caller: Caller, wanted: Filters, limit: int) -> 
     """Failed rows without a child. A rare error is not looked for in every failure there ever was,
     so the filter by error comes after the limit.
     """
+    check_text(wanted.error_code or "", pointer="/error_code")
     conditions = matching(session, caller, replace(wanted, error_code=None))
     newest = (
         select(LLMOutput.id, LLMOutput.error_code)

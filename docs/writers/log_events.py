@@ -72,6 +72,8 @@ PARTS = {
     "rate limits are counted per process": "Redis does not answer: each web process counts by"
     " itself, so a caller may get his rate once per process",
     "rate limits are shared again": "Redis is back",
+    "the platform's health could not be read": "The banner of a page was left out; report it with"
+    " the traceback",
     "prices not read": "The database is away: costs are computed with the prices read before",
     "context fetcher failed": "A fetcher raised something that is not ours; the job got a warning"
     " or, if it was required, a retry",
