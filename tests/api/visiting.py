@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -10,7 +12,10 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.web.sign_in import COOKIE
 from app import accounts
+from models import WebSession
+from models.types import now_plus
 from tests.api.house import House, Person
 
 PASSWORD = "correct horse battery"
@@ -47,15 +52,33 @@ def visitor(house: House) -> Visitor:
 
 
 def signed_in(house: House, person: Person) -> Visitor:
-    """Somebody who came in by the sign-in form."""
+    """Somebody who has signed in. The row is forged: hashing a password takes as long as a test."""
+    token = secrets.token_urlsafe(32)
+    with house.database.write() as session:
+        session.add(
+            WebSession(
+                user_id=person.user_id,
+                token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+                expires_at=now_plus(3600),
+            )
+        )
+    one = visitor(house)
+    one.client.set_cookie(COOKIE, token)
+    return one
+
+
+def with_password(house: House, person: Person) -> None:
+    """Give somebody the password `PASSWORD`."""
     with house.database.write() as session:
         accounts.set_password(session, accounts.OPERATOR, person.user_id, PASSWORD)
+
+
+def sign_in(house: House, person: Person, *, follow: str = "") -> tuple[Visitor, TestResponse]:
+    """Somebody with a password comes in by the form; the visitor, and what the form answered."""
     one = visitor(house)
-    answer = one.post(
-        "/sign-in", data={"email": f"{person.name}@example.org", "password": PASSWORD}
-    )
-    assert answer.status_code == 303, answer.text
-    return one
+    email = f"{person.name}@example.org"
+    data = {"email": email, "password": PASSWORD, "next": follow}
+    return one, one.post("/sign-in", data=data)
 
 
 def field(answer: TestResponse, name: str) -> str:

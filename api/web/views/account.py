@@ -8,7 +8,7 @@ from api.web import addresses, render, sign_in
 from api.web.pages import Audience, Pages
 from api.web.visit import Visit
 from app import accounts
-from app.errors import InvalidParameter, TooManyRequests, Unauthenticated
+from app.errors import Forbidden, InvalidParameter, TooManyRequests, Unauthenticated
 
 pages = Pages()
 
@@ -80,8 +80,8 @@ def change_password(visit: Visit) -> Response:
                 current=visit.form.get("current", ""),
                 new=visit.form.get("new", ""),
             )
-    except InvalidParameter as refusal:
-        return visit.page("account/account.html", status=400, refusal=refusal.message)
+    except (InvalidParameter, Forbidden) as refusal:
+        return visit.page("account/account.html", status=refusal.status, refusal=refusal.message)
     response = visit.go(
         render.address("sign_in_form"), said="The password is changed. Sign in with the new one."
     )
