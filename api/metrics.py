@@ -88,7 +88,7 @@ METRICS: Mapping[str, Described] = {
     "llm_queue_depth": Described(
         "gauge",
         ("queue", "state"),
-        "Jobs that are ready, scheduled for later, or processing; counted up to 100000.",
+        "Jobs that are ready, scheduled for later (up to 10000 are counted), or processing.",
     ),
     "llm_queue_oldest_age_seconds": Described(
         "gauge", ("queue",), "How long the longest waiting due job has been due; 0 without one."
@@ -131,9 +131,9 @@ def read_metrics(call: Call[Empty, Empty]) -> Response:
     some seconds behind, as they are read from statistics.
     """
     with call.runtime.database.read() as session:
-        reading = _Reading(
-            totals(session), gauges(session, call.runtime.settings), lag_seconds(session)
-        )
+        counted = totals(session)
+        state = gauges(session, call.runtime.settings, unfinished=counted.unfinished)
+        reading = _Reading(counted, state, lag_seconds(session))
     return Response(generate_latest(reading), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

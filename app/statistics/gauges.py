@@ -1,7 +1,8 @@
 """The state of this moment, for the metrics: how much waits, what is paused, which workers live.
 
-Counted from rows, each kind up to `COUNTED_ROWS`: what a scrape costs does not grow with a backlog
-beyond that.
+Rows are counted up to some thousands (`app.operations`). Of a longer backlog the counters say how
+long it is (accepted jobs that have not ended), so that a million waiting rows cost a scrape no more
+than ten thousand.
 """
 
 from __future__ import annotations
@@ -14,14 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.lifecycle.control import pauses
-from app.operations.backlog import backlog
+from app.operations.backlog import Backlog, backlog
 from app.operations.workers import WorkerPicture, held_rows, read_workers
 from app.settings import Settings
 from models import ControlKind, Queue
 from models.types import now
-
-COUNTED_ROWS = 100_000
-"""A longer backlog is shown as this long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +34,16 @@ class Gauges:
     workers: tuple[WorkerPicture, ...]
 
 
-def gauges(session: Session, settings: Settings) -> Gauges:
-    """The state now."""
+def gauges(session: Session, settings: Settings, *, unfinished: Mapping[str, int]) -> Gauges:
+    """The state now. `unfinished` by queue is what the counters say (`app.statistics.totals`)."""
     clock: datetime = session.scalars(select(now())).one()
-    held = held_rows(session, cap=COUNTED_ROWS)
+    held = held_rows(session)
     depth: dict[tuple[str, str], int] = {}
     oldest: dict[str, float] = {}
     for queue in Queue:
-        waiting = backlog(session, queue, cap=COUNTED_ROWS)
-        depth[queue, "ready"] = waiting.ready.count
+        waiting = backlog(session, queue)
+        others = held.by_queue[queue] + waiting.scheduled.count
+        depth[queue, "ready"] = _ready(waiting, unfinished.get(queue, 0) - others)
         depth[queue, "scheduled"] = waiting.scheduled.count
         depth[queue, "processing"] = held.by_queue[queue]
         oldest[queue] = _age(waiting.oldest_run_at, clock)
@@ -56,6 +55,12 @@ def gauges(session: Session, settings: Settings) -> Gauges:
         paused={kind: sum(of == kind for of, _ in in_force) for kind in ControlKind},
         workers=tuple(read_workers(session, settings, held)),
     )
+
+
+def _ready(waiting: Backlog, by_counters: int) -> int:
+    """Counted as far as rows are counted; beyond, as the counters say, some seconds behind."""
+    counted = waiting.ready.count
+    return max(counted, by_counters) if waiting.ready.capped else counted
 
 
 def _age(since: datetime | None, clock: datetime) -> float:

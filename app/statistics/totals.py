@@ -34,7 +34,8 @@ class Histogram:
 class Totals:
     """All that was counted. Keys: `submitted` (queue, model, format), `finished` (status, model,
     error code), `attempts` (model, outcome), `tokens` (model, direction), `cached` (model,),
-    `feedback` (value, template, model); `cost` in US dollars by model."""
+    `feedback` (value, template, model); `cost` in US dollars by model. `unfinished` is how many
+    jobs of a queue were accepted and have not ended."""
 
     submitted: Counts
     finished: Counts
@@ -47,15 +48,18 @@ class Totals:
     cost: Mapping[str, Decimal]
     feedback: Counts
     recovered: Mapping[Recovered, int]
+    unfinished: Mapping[str, int]
 
 
 def totals(session: Session) -> Totals:
     """What is counted so far: some seconds behind, and the same for everybody who asks."""
     submitted, finished, tokens, cached = (Counter[tuple[str, ...]]() for _ in range(4))
     cost: dict[str, Decimal] = {}
+    unfinished: Counter[str] = Counter()
     for row in _job_rows(session):
         if row.happened == Happened.ACCEPTED:
             submitted[row.queue, row.model, row.format] += int(row.jobs)
+            unfinished[row.queue] += int(row.jobs)
         elif row.happened == Happened.CALLED:
             tokens[row.model, "input"] += int(row.input_tokens)
             tokens[row.model, "output"] += int(row.output_tokens)
@@ -63,6 +67,7 @@ def totals(session: Session) -> Totals:
             cost[row.model] = cost.get(row.model, Decimal(0)) + row.cost
         else:
             finished[row.happened, row.model, row.error_code] += int(row.jobs)
+            unfinished[row.queue] -= int(row.jobs)
     return Totals(
         submitted=submitted,
         finished=finished,
@@ -75,6 +80,7 @@ def totals(session: Session) -> Totals:
         cost=cost,
         feedback=_feedback(session),
         recovered=_recovered(session),
+        unfinished=unfinished,
     )
 
 
