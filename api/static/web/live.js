@@ -22,13 +22,14 @@ const GATHER_MS = 200;
 const LEAST_MS = 2000; // between two answers to news for the same part
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60000;
+const SILENCE_MS = 40000; // the stream beats every 15 s
 
 let stream = null;
 let streaming = false; // the stream is open
 let failed = false; // the last question had no answer
 let updated = Date.now();
 let wait = FIRST_WAIT_MS;
-let timers = { stream: 0, poll: 0, news: 0, parts: 0 };
+let timers = { stream: 0, poll: 0, news: 0, parts: 0, silence: 0 };
 let moved = new Set();
 let partsAsked = 0;
 let said = "";
@@ -47,6 +48,8 @@ export function startLive() {
   }
   document.addEventListener("llm-jobs:toggle-live", () => choose(pace() === "off" ? "live" : "off"));
   document.addEventListener("visibilitychange", () => (document.hidden ? rest() : wake()));
+  addEventListener("offline", () => pace() !== "off" && lost());
+  addEventListener("online", wake);
   addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => event.persisted && wake());
   setInterval(show, 1000);
@@ -137,14 +140,22 @@ function connect() {
     streaming = true;
     failed = false;
     wait = FIRST_WAIT_MS;
+    heard();
     fresh();
   });
+  stream.addEventListener("beat", heard);
   stream.addEventListener("rows", (event) => {
     JSON.parse(event.data).ids.forEach((id) => moved.add(String(id)));
     gather(GATHER_MS);
   });
   stream.addEventListener("new", () => gather(GATHER_MS));
   stream.addEventListener("error", lost);
+}
+
+// A connection that died without a word is noticed by its silence.
+function heard() {
+  clearTimeout(timers.silence);
+  timers.silence = setTimeout(lost, SILENCE_MS);
 }
 
 // Refused or broken, we cannot know: ask without it, and try it again, later each time.

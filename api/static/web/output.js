@@ -7,8 +7,10 @@ const ENDED = ["completed", "failed", "cancelled"];
 const POLL_MS = 3000;
 const SLOW_POLL_MS = 10000;
 const STREAM_AGAIN_MS = 30000;
+const STORE = "llm-jobs-refresh"; // the choice in the header, shared with the lists (live.js)
+const PACES = ["live", "5", "30", "off"];
 
-const live = { source: null, timer: 0, on: true };
+const live = { source: null, timer: 0 };
 const answer = { text: "", seen: 0, gap: false };
 
 start();
@@ -22,7 +24,10 @@ function start() {
   shown();
   if (ended()) return;
   setInterval(tick, 1000);
-  follow();
+  const choice = document.querySelector("[data-refresh-choice]");
+  if (choice) choice.value = pace();
+  choice?.addEventListener("change", () => choose(choice.value));
+  begin();
 }
 
 function page() {
@@ -41,6 +46,34 @@ function shown() {
 }
 
 // --- following
+
+function pace() {
+  let kept = "live";
+  try {
+    kept = localStorage.getItem(STORE) ?? kept;
+  } catch {
+    // Storage may be forbidden.
+  }
+  return PACES.includes(kept) ? kept : "live";
+}
+
+function choose(chosen) {
+  try {
+    localStorage.setItem(STORE, chosen);
+  } catch {
+    // Only for this page then.
+  }
+  const choice = document.querySelector("[data-refresh-choice]");
+  if (choice) choice.value = chosen;
+  rest("");
+  if (!ended()) begin();
+}
+
+function begin() {
+  if (pace() === "live") follow();
+  else if (pace() === "off") rest("Updates off");
+  else poll(Infinity, Number(pace()) * 1000);
+}
 
 function follow() {
   clearTimeout(live.timer);
@@ -72,20 +105,20 @@ function moved(row) {
 function slowly() {
   live.timer = setTimeout(async () => {
     if (document.querySelector("#tab-result, #tab-attempts")) await refresh();
-    if (!ended() && live.on && live.source?.readyState !== EventSource.CLOSED) slowly();
+    if (!ended() && live.source && live.source.readyState !== EventSource.CLOSED) slowly();
   }, SLOW_POLL_MS);
 }
 
 // Without the stream: ask every few seconds, and try the stream again after a while.
-function poll(left) {
+function poll(left, every = POLL_MS) {
   clearTimeout(live.timer);
-  if (ended() || !live.on) return;
-  live.timer = setTimeout(async () => {
+  if (ended()) return;
+  const mine = (live.timer = setTimeout(async () => {
     await refresh();
-    if (ended() || !live.on) return;
+    if (ended() || live.timer !== mine) return;
     if (left <= 0) follow();
-    else poll(left - POLL_MS);
-  }, POLL_MS);
+    else poll(left - every, every);
+  }, every));
 }
 
 async function refresh() {
@@ -107,21 +140,21 @@ async function refresh() {
 
 function rest(words) {
   live.source?.close();
+  live.source = null;
   clearTimeout(live.timer);
+  live.timer = 0;
   fresh("still", words);
 }
 
 function toggleLive() {
-  if (ended()) return;
-  live.on = !live.on;
-  if (live.on) follow();
-  else rest("Updates off");
+  if (!ended()) choose(pace() === "off" ? "live" : "off");
 }
 
 function fresh(state, words) {
   const chip = document.getElementById("freshness");
   if (!chip) return;
   chip.hidden = false;
+  chip.removeAttribute("role"); // its ticking is no news; #output-said tells what is
   chip.dataset.state = state;
   const text = chip.querySelector("span");
   if (text.textContent !== words) text.textContent = words;
@@ -145,7 +178,8 @@ function forget() {
 function write({ offset, text }) {
   const characters = [...text];
   if (offset > answer.seen) {
-    answer.gap = true; // written before anybody listened
+    answer.gap = true; // written while nobody listened
+    if (answer.text) answer.text += " … ";
     answer.seen = offset;
   }
   answer.text += characters.slice(answer.seen - offset).join("");
@@ -162,7 +196,7 @@ function showText() {
   if (!answer.text) return void delete box.dataset.growing;
   box.dataset.growing = "yes";
   box.querySelector("[data-answer-hint]").textContent = answer.gap
-    ? "The beginning was written before this page listened; all of it comes at the end."
+    ? "A part was written while this page could not listen; all of it comes at the end."
     : "Being written now.";
 }
 
