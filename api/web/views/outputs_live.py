@@ -29,7 +29,7 @@ _TAB = re.compile(r"[0-9a-z-]{0,64}")
 
 @pages.get("/llm_outputs/live")
 def output_news(visit: Visit) -> Response:
-    """Events `rows` (`{"ids"}`: ask for these again) and `new` (`{"count"}`: newer rows)."""
+    """Events `rows` (`{"ids"}`: ask for these again), `new` (`{"count"}`: newer rows), `beat`."""
     query, caller = visit.query, visit.caller
     row_ids = row_ids_of(query.get("ids", ""), most=MOST_WATCHED)
     after = _number(query.get("after", ""), "after")
@@ -71,7 +71,7 @@ def events_of(watcher: Watcher, stopping: Callable[[], bool]) -> Iterator[bytes]
         if news is None:
             if time.monotonic() - spoken < sse.KEEPALIVE_SECONDS:
                 continue
-            yield sse.KEEPALIVE
+            yield sse.encode("beat", {}, id=str(next(numbers)))  # scripts do not see comments
         else:
             if news.rows:
                 yield sse.encode("rows", {"ids": news.rows}, id=str(next(numbers)))
