@@ -468,6 +468,13 @@ def test_the_page_of_a_task_leads_to_its_job(story: Story) -> None:
     assert page.count('aria-label="Primary navigation"') == 1
 
 
+def test_our_pages_know_the_address_it_leads_to(story: Story) -> None:
+    job = story.jobs["six tries"]
+    answer = httpx2.get(f"{story.platform.web_url}/tasks/{job.job_id}", timeout=10)
+    assert answer.status_code in (302, 303), "to the output, or first to signing in"
+    assert answer.headers["location"].startswith("/")
+
+
 def test_a_hostile_task_id_stays_text(story: Story) -> None:
     """Anybody who can write to the broker can name a task."""
     story.platform.runtime.wake.speaker = lambda: "worker-1@test"
