@@ -77,6 +77,22 @@ def compared(
     return rows
 
 
+def compared_with(session: Session, caller: Caller, output: LLMOutput) -> tuple[int, ...]:
+    """The ids of all rows of the comparison a row was accepted in; none where it was in none.
+
+    Metadata is its owner's to write: what is no comparison the caller sees is none.
+    """
+    tie = output.metadata_ or {}
+    made, jobs = tie.get(ID), tie.get(JOBS)
+    if not isinstance(made, str) or not isinstance(jobs, list) or output.job_id not in jobs:
+        return ()
+    try:
+        rows = [get(session, caller, job_id=str(job_id)) for job_id in jobs[:MOST_COMPARED]]
+    except NotFound:
+        return ()
+    return tuple(row.id for row in rows)
+
+
 def _meant(runtime: Runtime, caller: Caller, request: JobRequest) -> NewJob:
     try:
         return read_meaning(runtime, caller, request).job

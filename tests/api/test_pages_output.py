@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from models import LLMOutput
+from app import accounts
+from app.jobs import IdempotencyRequest, JobRequest
+from app.jobs.compare import submit_compared
+from models import LLMOutput, User
 from tests.api.house import House
 from tests.api.visiting import Visitor, field, signed_in
 
@@ -358,6 +361,39 @@ def test_the_stream_ends_with_an_ended_job_and_is_not_asked_for_again(
         "event: final",
     ]
     assert alice.get(path, headers={"Last-Event-ID": "end"}).status_code == 204
+
+
+def test_an_output_of_a_comparison_leads_back_to_it(shared: House, alice: Visitor) -> None:
+    request = JobRequest(template="Hi", context={})
+    with shared.database.read() as session:
+        caller = accounts.caller_of(session.get_one(User, shared.alice.user_id))
+    made = submit_compared(
+        shared.runtime,
+        caller,
+        request,
+        ["gpt-4", "gpt-4o"],
+        idempotency=IdempotencyRequest("page-output", "0"),
+    )
+    first, second = made.output_ids
+    link = f'href="/compare/{made.id}?ids={first},{second}"'.replace(",", "%2C")
+    assert link in alice.get(f"/llm_outputs/{second}").text.replace(",", "%2C")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"compare": 7, "compared_jobs": []},
+        {"compare": "x", "compared_jobs": "all"},
+        {"compare": "x", "compared_jobs": [1, None, {}]},
+        {"compare": "../x"},
+    ],
+)
+def test_metadata_that_only_looks_like_a_comparison_is_none(
+    shared: House, alice: Visitor, forged: dict[str, Any]
+) -> None:
+    page = alice.get(f"/llm_outputs/{shared.ended(metadata=forged)['output_id']}")
+    assert page.status_code == 200
+    assert "side by side" not in page.text
 
 
 def test_htmx_gets_the_inner_part_alone(shared: House, alice: Visitor) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.one_output import Submit, path, submitting
 from tests.support.browser import Person
@@ -90,6 +91,38 @@ def test_the_answer_appears_as_it_is_written(alice: Person, submit: Submit) -> N
     expect(page.get_by_label("The answer", exact=True)).to_contain_text("Explain machine")
     expect(page.locator("#output-said")).to_have_text("The job is now completed")
     expect(page.locator("#freshness")).to_have_text("Final")
+
+
+def test_a_lost_stream_goes_on_where_it_broke(alice: Person, submit: Submit) -> None:
+    job = submit(alice, model="simulator/first-3+tokens-200+rate-80", options=LONG)
+    page = alice.open()
+    asked: list[str] = []
+
+    def broken_once(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            return route.continue_()
+        delta = 'id: 0-1\nevent: delta\ndata: {"attempt":1,"offset":0,"text":"Explain mach"}\n\n'
+        return route.fulfill(content_type="text/event-stream", body=f"retry: 100\n\n{delta}")
+
+    page.route("**/events", broken_once)
+    page.goto(path(job))
+    expect(page.locator("#live-text")).to_have_text(re.compile("^Explain machine learning to a"))
+    assert len(asked) > 1
+
+
+def test_updates_can_be_switched_off(platform: Platform, alice: Person, submit: Submit) -> None:
+    job = submit(alice, model="simulator/latency-3")
+    page = alice.open()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("localStorage.setItem('llm-jobs-refresh', 'off')")
+    page.goto(path(job))
+    expect(page.locator("#freshness")).to_have_text("Updates off")
+    platform.wait_ended(job)
+    assert not any(url.endswith("/events") for url in asked)
+    page.keyboard.press(".")
+    expect(page.locator(".output-head .pill")).to_have_text("completed")
 
 
 def test_without_a_stream_the_page_asks_again(

@@ -21,6 +21,7 @@ from api.web.pages import Pages
 from api.web.prompt_parts import prompt_of
 from api.web.visit import Visit
 from app import jobs
+from app.jobs.compare import ID, compared_with
 from app.jobs.lineage import Family, lineage
 from app.jobs.sentences import explain
 from app.moments import iso
@@ -51,6 +52,8 @@ class Read:
     woken_at: str | None
     owner: str
     family: Family | None
+    compared_ids: tuple[int, ...] = ()
+    """The outputs of the comparison of models it was submitted with, its own among them."""
 
 
 @pages.get("/llm_outputs/<row:output_id>")
@@ -77,6 +80,7 @@ def whole_page(visit: Visit, output_id: int, *, said: str = "") -> Response:
         "tabs": TABS,
         "said": said,
         "owner": found.owner,
+        "side_by_side": _side_by_side(found),
         **_standing(visit, found.row),
         **opinion_of(found.row),
         **_TAB_FACTS[tab](visit, found),
@@ -97,6 +101,7 @@ def read(visit: Visit, output_id: int, *, with_family: bool = False) -> Read:
             iso(output.woken_at),
             (owner.name or owner.email) if owner else "nobody",
             lineage(session, visit.caller, output) if with_family else None,
+            compared_with(session, visit.caller, output),
         )
 
 
@@ -130,6 +135,13 @@ def _standing(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
         "elapsed": max(0.0, (last - begun).total_seconds()),
         "flower": _flower(visit, row["job_id"]),
     }
+
+
+def _side_by_side(found: Read) -> str:
+    if not found.compared_ids:
+        return ""
+    comparison, ids = found.row["metadata"][ID], ",".join(map(str, found.compared_ids))
+    return render.address("side_by_side", comparison_id=comparison, ids=ids)
 
 
 def _flower(visit: Visit, job_id: str) -> str:

@@ -46,7 +46,9 @@ def give_feedback(visit: Visit, output_id: int) -> Response:
             "feedback_comment": output.feedback_comment,
         }
     if visit.wants_fragment:
-        return visit.fragment("output/feedback.html", row=row, saved="comment" in visit.form, **opinion_of(row))
+        return visit.fragment(
+            "output/feedback.html", row=row, saved="comment" in visit.form, **opinion_of(row)
+        )
     return visit.go(_next(visit, output_id), said=_THANKS[row["feedback"]])
 
 
