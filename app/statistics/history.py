@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
 from app.statistics.buckets import quantile
@@ -23,11 +23,13 @@ from models.types import day_of
 
 _J = job_statistics
 _DURATIONS = bucket_names("duration")
+_WAITS = bucket_names("wait")
 _SUMS = (
     "jobs",
     "tries",
     *TRIES_NAMES,
     *_DURATIONS,
+    *_WAITS,
     "input_tokens",
     "output_tokens",
     "cached_tokens",
@@ -71,12 +73,31 @@ def by_group(session: Session, window: Window, by: GroupBy) -> list[Row]:
     return _read(session, _sums(window, kinds, each_user=each_user))
 
 
+def unfinished_before(session: Session, window: Window) -> int:
+    """How many jobs of the selection were accepted and had not ended when the window began."""
+    waiting = func.coalesce(func.sum(_GAINED), 0)
+    mine = _chosen(window)
+    if window.user_id is None and window.prompt is None:  # the rows of all time know these kinds
+        ever = session.scalar(select(waiting).where(*mine, _J.c.hour == ALL_TIME))
+        since = session.scalar(select(waiting).where(*mine, _J.c.hour >= window.since))
+        return int(ever or 0) - int(since or 0)
+    before = (_J.c.hour > ALL_TIME, _J.c.hour < window.since)
+    return int(session.scalar(select(waiting).where(*mine, *before)) or 0)
+
+
+def unfinished_more(rows: Iterable[Row]) -> int:
+    """By how many these rows let the number of unfinished jobs grow."""
+    held = list(rows)
+    return total(_of(held, Happened.ACCEPTED), "jobs") - total(_of(held, *_ENDED), "jobs")
+
+
 def numbers(rows: Iterable[Row]) -> Numbers:
     """What these rows amount to."""
     held = list(rows)
     jobs = {kind: total(_of(held, kind), "jobs") for kind in Happened}
     completed, failed = jobs[Happened.COMPLETED], jobs[Happened.FAILED]
     durations = [total(_of(held, Happened.COMPLETED), name) for name in _DURATIONS]
+    waits = [total(held, name) for name in _WAITS]
     return Numbers(
         accepted=jobs[Happened.ACCEPTED],
         completed=completed,
@@ -86,6 +107,8 @@ def numbers(rows: Iterable[Row]) -> Numbers:
         p50=quantile(durations, 0.5),
         p95=quantile(durations, 0.95),
         p99=quantile(durations, 0.99),
+        wait_p50=quantile(waits, 0.5),
+        wait_p95=quantile(waits, 0.95),
         retries_per_job=_retries_per_job(list(_of(held, *_ENDED))),
         input_tokens=total(held, "input_tokens"),
         output_tokens=total(held, "output_tokens"),
@@ -129,19 +152,29 @@ def _of(rows: Iterable[Row], *kinds: Happened) -> Iterator[Row]:
 def _sums(
     window: Window, kinds: Sequence[ColumnElement[Any]], *, each_user: bool = False
 ) -> Select[Any]:
-    whose = EVERYBODY if window.user_id is None else window.user_id
-    whom = _J.c.user_id != EVERYBODY if each_user else _J.c.user_id == whose
-    chosen = [
-        _J.c[name] == wanted
-        for name in ("prompt", "model", "queue")
-        if (wanted := getattr(window, name)) is not None
-    ]
+    within = (_J.c.hour >= window.since, _J.c.hour < window.until, _J.c.hour > ALL_TIME)
     return (
         select(*kinds, *(func.sum(_J.c[name]).label(name) for name in _SUMS))
-        .where(whom, _J.c.hour >= window.since, _J.c.hour < window.until, _J.c.hour > ALL_TIME)
-        .where(*chosen)
+        .where(*_chosen(window, each_user=each_user), *within)
         .group_by(*kinds)
     )
+
+
+def _chosen(window: Window, *, each_user: bool = False) -> list[ColumnElement[bool]]:
+    """Whose rows, and which of them, whatever the time."""
+    whose = EVERYBODY if window.user_id is None else window.user_id
+    wanted = {name: getattr(window, name) for name in ("prompt", "model", "queue")}
+    return [
+        _J.c.user_id != EVERYBODY if each_user else _J.c.user_id == whose,
+        *(_J.c[name] == value for name, value in wanted.items() if value is not None),
+    ]
+
+
+_GAINED = case(
+    (_J.c.happened == Happened.ACCEPTED, _J.c.jobs),
+    (_J.c.happened.in_(_ENDED), -_J.c.jobs),
+    else_=0,
+)
 
 
 def _read(session: Session, query: Select[Any]) -> list[Row]:

@@ -76,8 +76,9 @@ class Numbers:
 
     `accepted` were created in the time, the rest ended in it. `success_rate` is completed /
     (completed + failed): a cancelled job says nothing. Latency is from creation to end of completed
-    jobs. Tokens and `cost` (US dollars; 0 also where prices are unknown) are of calls that ended in
-    the time, whatever became of their jobs. `retries_per_job` counts tries after the first.
+    jobs, `wait` from creation to the first claim of jobs that ended. Tokens and `cost` (US dollars;
+    0 also where prices are unknown) are of calls that ended in the time, whatever became of their
+    jobs. `retries_per_job` counts tries after the first.
     """
 
     accepted: int = 0
@@ -88,6 +89,8 @@ class Numbers:
     p50: Quantile | None = None
     p95: Quantile | None = None
     p99: Quantile | None = None
+    wait_p50: Quantile | None = None
+    wait_p95: Quantile | None = None
     retries_per_job: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
@@ -102,10 +105,13 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One hour or day. `cost_by_model` and `failures` (by error code) hold what is not 0."""
+    """One hour or day. `unfinished` is how many jobs were accepted and had not ended at its end, or
+    by now. `cost_by_model` and `failures` (by error code) hold what is not 0.
+    """
 
     at: datetime
     numbers: Numbers
+    unfinished: int = 0
     cost_by_model: Mapping[str, Decimal] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
 

@@ -77,6 +77,7 @@ def overview(session: Session, caller: Caller, wanted: Selection) -> Overview:
     rows = history.by_time(session, window)
     cast = ratings.votes(session, window, GroupBy.QUEUE)
     numbers = history.numbers(rows)
+    unfinished = history.unfinished_before(session, window)
     models = _names(rows, "model", lambda row: row["cost"])
     codes = _names(rows, "error_code", _failures)
     return Overview(
@@ -85,7 +86,7 @@ def overview(session: Session, caller: Caller, wanted: Selection) -> Overview:
         step=window.step,
         numbers=numbers,
         rating=cast.rating(None, outputs=numbers.ended),
-        points=tuple(_points(window, rows, models, codes)),
+        points=tuple(_points(window, rows, models, codes, unfinished=unfinished)),
         models=models,
         error_codes=codes,
         tries=history.tries(rows),
@@ -173,7 +174,12 @@ def _whole(moment: datetime, step: Step) -> datetime:
 
 
 def _points(
-    window: Window, rows: Sequence[Row], models: Sequence[str], codes: Sequence[str]
+    window: Window,
+    rows: Sequence[Row],
+    models: Sequence[str],
+    codes: Sequence[str],
+    *,
+    unfinished: int,
 ) -> Iterator[Point]:
     """One for each hour or day, in order."""
     rows_at: dict[datetime, list[Row]] = {}
@@ -182,9 +188,11 @@ def _points(
     at = window.since
     while at < window.until:
         held = rows_at.get(at, [])
+        unfinished += history.unfinished_more(held)
         yield Point(
             at=at,
             numbers=history.numbers(held),
+            unfinished=max(0, unfinished),
             cost_by_model=_sums_by(held, "model", models, lambda row: row["cost"]),
             failures=_sums_by(held, "error_code", codes, _failures),
         )

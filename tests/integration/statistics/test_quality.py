@@ -141,6 +141,39 @@ def test_series_have_a_point_for_each_hour_also_where_nothing_happened(world: Wo
     assert (found.models, found.error_codes) == (("gpt-4", "claude-5"), ("refused",))
 
 
+def test_series_say_how_many_jobs_were_unfinished(world: World) -> None:
+    alice = world.user()
+    world.post(4, user_id=alice)
+    complete(world, 2, user_id=alice)
+    settle(world)
+    age(world, timedelta(hours=2))
+    complete(world, 1)
+    world.post(3, queue="high")
+    for caller, filters, expected in (
+        (OPERATOR, {}, [0, 4, 7]),
+        (OPERATOR, {"queue": "high"}, [0, 3]),
+        (OPERATOR, {"user_id": alice}, [0, 4]),
+        (member(alice), {}, [0, 4]),
+    ):
+        early = overview(world, caller, step=Step.HOUR, **filters)
+        assert list(dict.fromkeys(p.unfinished for p in early.points)) == expected
+        late = overview(world, caller, step=Step.HOUR, since=now(), **filters)
+        assert late.points[-1].unfinished == expected[-1]
+
+
+def test_waits_are_told_beside_latencies(world: World) -> None:
+    (job,) = complete(world)
+    with world.database.write() as session:
+        moved = {
+            "created_at": earlier(_T.c.finished_at, 9),
+            "started_at": earlier(_T.c.finished_at, 5),
+        }
+        session.execute(update(_T).where(_T.c.id == job).values(moved))
+    numbers = overview(world).numbers
+    assert numbers.wait_p50 == quality.Quantile(pytest.approx(4.0, abs=0.01))
+    assert numbers.p50 == quality.Quantile(pytest.approx(8.75, abs=0.01))
+
+
 def test_days_add_up_their_hours(world: World) -> None:
     complete(world, 3)
     found = overview(world, step=Step.DAY, since=now() - 10 * DAY)
