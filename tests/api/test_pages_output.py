@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from app import accounts
+from app import accounts, lifecycle
 from app.jobs import IdempotencyRequest, JobRequest
 from app.jobs.compare import submit_compared
+from app.lifecycle import Completed
 from models import LLMOutput, User
 from tests.api.house import House
 from tests.api.visiting import Visitor, field, signed_in
@@ -394,6 +395,49 @@ def test_metadata_that_only_looks_like_a_comparison_is_none(
     page = alice.get(f"/llm_outputs/{shared.ended(metadata=forged)['output_id']}")
     assert page.status_code == 200
     assert "side by side" not in page.text
+
+
+def deep(depth: int) -> Any:
+    value: Any = "bottom"
+    for _ in range(depth):
+        value = {"x": [value]}
+    return value
+
+
+@pytest.mark.parametrize("depth", [20, 100, 200])
+def test_an_answer_of_any_depth_is_shown(shared: House, alice: Visitor, depth: int) -> None:
+    outputs = []
+    for number in (depth, depth - 1):
+        job = shared.submit(format="json")
+        claim = shared.claim(job)
+        value = deep(number)
+        end = Completed(
+            output_id=claim.output_id,
+            fence=claim.fence,
+            raw_response=json.dumps(value),
+            parsed_output=value,
+            result_items={"items": value},
+        )
+        with shared.database.write() as session:
+            lifecycle.complete(session, [end])
+        outputs.append(job["output_id"])
+    for page in (*PAGES, f"/compare/{outputs[1]}"):
+        answer = alice.client.get(f"/llm_outputs/{outputs[0]}{page}", buffered=True)
+        expected = 404 if "render" in page else 200
+        assert answer.status_code == expected, page
+
+
+def test_a_very_long_answer_is_cut_on_the_page_and_whole_in_the_file(
+    shared: House, alice: Visitor
+) -> None:
+    job = shared.submit(template="x" * 250_000, context={})
+    shared.complete(job, "y" * 300_000)
+    path = f"/llm_outputs/{job['output_id']}"
+    for tab in TABS:
+        assert len(alice.get(f"{path}?tab={tab}").text) < 300_000, tab
+    assert "Only the beginning is shown" in alice.get(path).text
+    assert len(alice.get(f"{path}/download/raw").text) == 300_000
+    assert alice.get(f"{path}/compare/{job['output_id']}").status_code == 200
 
 
 def test_htmx_gets_the_inner_part_alone(shared: House, alice: Visitor) -> None:

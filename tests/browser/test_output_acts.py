@@ -107,6 +107,27 @@ def test_re_run_and_regenerate_make_children_with_lineage(
     expect(page.get_by_label("Result").locator("ins")).to_have_text("bees ")
 
 
+def test_keys_and_the_theme_reach_the_output(
+    platform: Platform, alice: Person, submit: Submit
+) -> None:
+    job = submit(alice, template="# Bees", context={}, format="markdown")
+    platform.wait_ended(job)
+    page = alice.open(path(job))
+    page.keyboard.press("t")  # from the system's theme to the light one
+    page.keyboard.press("t")
+    frame = page.frame_locator("iframe")
+    expect(page.locator("iframe")).to_have_attribute("src", re.compile("theme=dark"))
+    expect(frame.locator("html.dark")).to_be_visible()
+    expect(frame.locator("body")).to_have_css("background-color", "rgb(24, 28, 37)")
+    page.keyboard.press("e")
+    dialog = page.get_by_role("dialog", name=re.compile("Regenerate output"))
+    expect(dialog.get_by_label("Template")).to_have_value("# Bees")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.keyboard.press("r")
+    expect(page.get_by_text("↻ re-run of")).to_be_visible()
+
+
 def test_without_scripts_votes_and_re_runs_work(
     platform: Platform, someone: Someone, submit: Submit
 ) -> None:

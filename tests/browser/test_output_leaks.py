@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from sqlalchemy import update
 
 from app import feedback
@@ -147,6 +147,34 @@ def test_nothing_an_answer_names_is_asked_for(
     page.goto(path(job, "/regenerate"))
     page.wait_for_load_state("networkidle")
     assert trap.asked == []
+
+
+def test_images_are_loaded_when_asked_for_and_only_then(
+    platform: Platform, alice: Person, submit: Submit
+) -> None:
+    picture = "![a bee](https://pictures.test/bee.svg)"
+    job = submit(alice, template=picture, context={}, format="markdown")
+    platform.wait_ended(job)
+    page = alice.open()
+    asked: list[str] = []
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+
+    def answer_it(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(content_type="image/svg+xml", body=drawing)
+
+    page.route("https://pictures.test/**", answer_it)
+    page.goto(path(job))
+    expect(page.frame_locator("iframe").get_by_text("a bee")).to_be_visible()
+    assert asked == []
+    page.get_by_role("link", name="Load images").click()
+    expect(page.frame_locator("iframe").get_by_role("img", name="a bee")).to_be_visible()
+    assert asked == ["https://pictures.test/bee.svg"]
+    page.get_by_role("link", name="Hide images").click()
+    expect(page.frame_locator("iframe").get_by_text("a bee")).to_be_visible()
+    assert len(asked) == 1
+    assert alice.faults == ["asked https://pictures.test/bee.svg"]
+    alice.faults.clear()
 
 
 def test_the_policy_alone_would_hold(alice: Person, submit: Submit, trap: Trap) -> None:
