@@ -60,3 +60,11 @@ def shared(
         client.flushall()
     with open_house(sqlite_databases.migrated(path), redis_server.url, **GENEROUS) as house:
         yield house
+
+
+@pytest.fixture
+def fresh(shared: House) -> House:
+    """The shared house, whose people may come in again however often they did."""
+    with Redis.from_url(shared.runtime.settings.redis_url) as client:
+        client.flushall()
+    return shared

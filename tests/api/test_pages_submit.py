@@ -298,6 +298,9 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
     ),
     "a time that is none": ({"run_at": "tomorrow"}, "run_at", "RFC 3339"),
     "a day that is none": ({"run_at": "2031-02-31T09:05"}, "run_at", "exists"),
+    "fetchers that are none": ({"fetchers": "1"}, "fetchers", "a list or an object"),
+    "fetchers of numbers": ({"fetchers": "[1]"}, "fetchers", "etcher"),
+    "a fetcher nobody knows": ({"fetchers": '["nobody"]'}, "fetchers", "nobody"),
     "metadata that is no object": ({"metadata": '"x"'}, "metadata", "must be an object"),
 }
 

@@ -22,7 +22,8 @@ form.addEventListener("change", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  if (document.querySelector("dialog[open]")) return;
+  const elsewhere = event.target.closest("form") ?? form;
+  if (elsewhere !== form || document.querySelector("dialog[open]")) return;
   event.preventDefault();
   form.requestSubmit(form.querySelector("[data-submit]"));
 });

@@ -41,6 +41,7 @@ _DEFAULTS = {
     "run_at": "",
     "strict": "",
     "metadata": "",
+    "fetchers": "",
 }
 _VALUE, _IS_JSON = "value:", "json:"
 _OWN_OPTIONS = ("temperature", "max_tokens")
@@ -118,6 +119,7 @@ def of_output(output: LLMOutput) -> JobForm:
         system=output.system or "",
         strict="yes" if output.strict else "",
         options=_as_json(options) if options else "",
+        fetchers=_as_json(output.fetchers) if output.fetchers else "",
         **own,
     )
 

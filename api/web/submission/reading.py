@@ -27,7 +27,8 @@ Value = TypeVar("Value")
 _FIELD_OF = {"model": "model", "priority": "queue"}
 _HAVE_FIELDS = frozenset(
     {"template", "messages", "system", "model", "format", "queue", "context", "options",
-     "temperature", "max_tokens", "response_schema", "run_at", "metadata", "agent_id", "models"}
+     "temperature", "max_tokens", "response_schema", "run_at", "metadata", "fetchers", "agent_id",
+     "models"}
 )  # fmt: skip
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 
@@ -73,6 +74,7 @@ def request_of(form: JobForm) -> tuple[JobRequest, Faults]:
         response_schema=take(lambda: _schema(form), None),
         run_at=take(lambda: _moment(form["run_at"]), None),
         metadata=take(lambda: _json(form, "metadata", dict, "an object"), None),
+        fetchers=take(lambda: _fetchers(form), None),
         strict=form["strict"] == "yes",
     )
     return request, faults
@@ -100,6 +102,7 @@ def body_of(request: JobRequest) -> dict[str, Any]:
         "options": request.options,
         "run_at": request.run_at.isoformat().replace("+00:00", "Z") if request.run_at else None,
         "strict": request.strict or None,
+        "fetchers": request.fetchers,
         "metadata": request.metadata,
     }
     return {name: value for name, value in said.items() if value is not None}
@@ -145,6 +148,16 @@ def _options(form: JobForm) -> dict[str, Any] | None:
             raise InvalidParameter("Give a whole number of tokens", pointer="/max_tokens")
         said["max_tokens"] = int(tokens)
     return said or None
+
+
+def _fetchers(form: JobForm) -> dict[str, Any] | list[str] | None:
+    """Names, or names with their arguments; what they must be is said where they are known."""
+    if not form["fetchers"].strip():
+        return None
+    value = json_of(form["fetchers"], "/fetchers")
+    if not isinstance(value, (dict, list)):
+        raise InvalidParameter("This must be a list or an object", pointer="/fetchers")
+    return value
 
 
 def _number(text: str, name: str) -> float:
