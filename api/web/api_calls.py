@@ -54,6 +54,21 @@ def of_output(base_url: str, output_id: int) -> ApiCalls:
     )
 
 
+def of_address(
+    base_url: str,
+    path: str,
+    *,
+    query: Mapping[str, str | int | bool | None] | None = None,
+    cli: str = "",
+) -> ApiCalls:
+    """Any address of the API that is read by GET, such as `/api/v1/queues`. `query` without what is
+    empty; `cli` is the command that does the same, if one does.
+    """
+    given = {n: value for n, value in (query or {}).items() if value is not None and value != ""}
+    whole = path + (f"?{urlencode(_as_text(given))}" if given else "")
+    return ApiCalls(curl=curl(base_url, whole), python=_plain_python(base_url + whole), cli=cli)
+
+
 def curl(base_url: str, path: str, *, body: str = "") -> str:
     """A `curl` command with the key from the environment; with a JSON `body` it is a POST."""
     lines = [
@@ -71,6 +86,18 @@ def _python(base_url: str, does: str) -> str:
         "from llm_jobs import Client\n\n"
         f'with Client("{base_url}", os.environ["LLM_JOBS_API_KEY"]) as client:\n'
         f"    {does}"
+    )
+
+
+def _plain_python(address: str) -> str:
+    """Python without the client, for what it has no method for."""
+    return (
+        "import json\n"
+        "import os\n"
+        "from urllib.request import Request, urlopen\n\n"
+        'headers = {"Authorization": "Bearer " + os.environ["LLM_JOBS_API_KEY"]}\n'
+        f"with urlopen(Request({address!r}, headers=headers)) as answer:\n"
+        "    print(json.load(answer))"
     )
 
 

@@ -41,3 +41,16 @@ def test_one_output_can_be_asked_for_three_ways() -> None:
     assert f"{BASE}/api/v1/llm_outputs/12" in calls.curl
     assert "outputs.get(12)" in calls.python
     assert calls.cli.startswith("llm-jobs show 12")
+
+
+def test_any_address_can_be_asked_for_with_curl_and_plain_python() -> None:
+    calls = api_calls.of_address(BASE, "/api/v1/prices", query={"model": "a&b'c", "provider": ""})
+    words = shlex.split(calls.curl)
+    assert words[1] == f"{BASE}/api/v1/prices?model=a%26b%27c"
+    constants = [one.value for one in ast.walk(ast.parse(calls.python)) if _is_text(one)]
+    assert f"{BASE}/api/v1/prices?model=a%26b%27c" in constants
+    assert calls.cli == ""
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -11,8 +11,9 @@ from flask import Response
 
 from api import health
 from api.body import BULK, MEGABYTE, ORDINARY
-from api.web import render
+from api.web import api_calls, render
 from api.web.pages import Audience, Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts, audit
 from app.effective import effective
@@ -59,6 +60,7 @@ def agents(visit: Visit) -> Response:
         "admin/agents.html",
         agents=page.rows,
         owners=owners,
+        calls=api_calls.of_address(base_url(visit), "/api/v1/agents", query={"all_users": True}),
         next_address=page.next and render.address("agents", after=page.next),
         first_address=after and render.address("agents"),
     )
@@ -98,6 +100,9 @@ def audit_trail(visit: Visit) -> Response:
         events=page.rows,
         actions=[(one.value, one.value) for one in audit.Action],
         action=action or "",
+        calls=api_calls.of_address(
+            base_url(visit), "/api/v1/audit_events", query={"action": action or ""}
+        ),
         next_address=page.next and render.address("audit_trail", after=page.next, action=action),
         first_address=after and render.address("audit_trail", action=action),
     )

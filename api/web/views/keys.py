@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api.web import render
+from api.web import api_calls, render
 from api.web.pages import Audience, Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.accounts import Caller, NewKey
@@ -141,6 +142,12 @@ def _list(
         given=visit.form,
         owner=visit.form.get("owner", visit.query.get("owner", "")),
         refusal=refusal,
+        calls=api_calls.of_address(
+            base_url(visit),
+            "/api/v1/keys",
+            query={"all_users": True} if desk.all_users else {},
+            cli="llm-jobs keys list" if desk.all_users else "",
+        ),
         next_address=page.next and render.address(desk.page, after=page.next),
         first_address=after and render.address(desk.page),
     )

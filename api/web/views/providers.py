@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Response
 
-from api.web import render
+from api.web import api_calls, render
 from api.web.pages import Audience, Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import jobs, operations
 from app import prices as price_list
@@ -77,10 +78,13 @@ def _providers(
     refusal: InvalidRequest | None = None,
     status: int = 200,
 ) -> Response:
+    models = operations.providers_health(visit.runtime, visit.caller)
     return visit.page(
         "admin/providers.html",
         status=status,
-        models=operations.providers_health(visit.runtime, visit.caller),
+        models=[one for one in models if one.configured or one.calls or one.paused],
+        others=[one for one in models if not (one.configured or one.calls or one.paused)],
+        calls=api_calls.of_address(base_url(visit), "/api/v1/models"),
         trial=trial,
         refusal=refusal,
         asked=visit.form.get("model", "")[:255],
@@ -114,6 +118,7 @@ def _prices(visit: Visit, *, refusal: InvalidRequest | None = None, status: int 
         wanted=wanted,
         given=visit.form,
         refusal=refusal,
+        calls=api_calls.of_address(base_url(visit), "/api/v1/prices", query=wanted),
         next_address=page.next and render.address("prices", after=page.next, **wanted),
         first_address=after and render.address("prices", **wanted),
     )

@@ -11,8 +11,9 @@ from typing import Any
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api.web import render
+from api.web import api_calls, render
 from api.web.pages import Audience, Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.errors import Conflict, InvalidParameter, NotFound, RequestError
@@ -110,6 +111,7 @@ def _list(
         given=visit.form,
         unknown=unknown[:254],
         refusal=refusal,
+        calls=api_calls.of_address(base_url(visit), "/api/v1/users"),
         next_address=page.next and render.address("users", after=page.next),
         first_address=after and render.address("users"),
     )
