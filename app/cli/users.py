@@ -63,7 +63,8 @@ def users_list(as_json: bool) -> None:
 @users.command("set-password")
 @click.argument("email")
 @click.option("--generate", is_flag=True, help="Make one up and print it, and only it.")
-def users_set_password(email: str, generate: bool) -> None:
+@click.option("--unless-set", is_flag=True, help="Leave a password that is there.")
+def users_set_password(email: str, generate: bool, unless_set: bool) -> None:
     """Give a user a new password, read from standard input or asked for twice.
 
     Every sign-in of the user ends.
@@ -73,6 +74,9 @@ def users_set_password(email: str, generate: bool) -> None:
         user = find_user(session, email)
         if user is None:
             raise NotFound(f"Unknown user: {email}")
+        if unless_set and user.password_hash:
+            note(f"{user.email} has a password")
+            return
         set_password(session, OPERATOR, user.id, password)
     if generate:
         click.echo(password)

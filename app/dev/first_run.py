@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -56,6 +56,7 @@ async def first_run(plan: Plan, capture: Capture) -> FirstRun:
     url = plan.addresses.web
     async with aiohttp.ClientSession(raise_for_status=False) as http:
         _, key = await asyncio.gather(_until_healthy(http, url), _new_key(plan, capture))
+        await _give_password(plan, capture)
         http.headers["Authorization"] = f"Bearer {key}"
         return FirstRun(key=key, job=await _run_a_job(http, url))
 
@@ -86,6 +87,13 @@ async def _new_key(plan: Plan, capture: Capture) -> str:
     if not made or "\n" in made:
         raise StartFailed("keys create: did not print one key")
     return made
+
+
+async def _give_password(plan: Plan, capture: Capture) -> None:
+    """What the administrator signs in to the pages with; one that was set by hand stays."""
+    words = ("users", "set-password", USER, "--unless-set")
+    program = plan.command("users", *words)
+    await capture(replace(program, stdin=f"{plan.password}\n".encode()))
 
 
 async def _run_a_job(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
@@ -121,8 +129,8 @@ async def _json(
         raise StartFailed(f"{method} {url}: {error}") from error
 
 
-def welcome(addresses: Addresses, *, flower_auth: str, shown: FirstRun) -> str:
-    """What to read and what to try next. Holds the key and Flower's password."""
+def welcome(addresses: Addresses, *, flower_auth: str, password: str, shown: FirstRun) -> str:
+    """What to read and what to try next. Holds the key and both passwords."""
     flower_user, _, flower_password = flower_auth.partition(":")
     job = shown.job
     return "\n".join(
@@ -133,6 +141,7 @@ def welcome(addresses: Addresses, *, flower_auth: str, shown: FirstRun) -> str:
             *(f"    {line}" for line in _output(job).splitlines()),
             "",
             f"Web       {addresses.web}",
+            f"Sign in   {USER}  with {password}  unless you have changed it",
             f"API docs  {addresses.web}/docs",
             f"Flower    {addresses.flower}  (user {flower_user}, password {flower_password})",
             f"API key   {shown.key}  (user {USER}, administrator, {_KEY_DAYS} days)",

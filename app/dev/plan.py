@@ -54,7 +54,8 @@ class Addresses:
 class Plan:
     """What to run. `release` runs once, after Redis; `servers` are in the order of their start.
 
-    `redis` is None when REDIS_URL names another; `flower_auth` is `user:password`.
+    `redis` is None when REDIS_URL names another; `flower_auth` is `user:password`; `password` is
+    what the administrator signs in to the pages with, unless there is one already.
     """
 
     redis: EmbeddedRedis | None
@@ -62,6 +63,7 @@ class Plan:
     servers: tuple[Program, ...]
     addresses: Addresses
     flower_auth: str = field(repr=False)
+    password: str = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
 
     @property
@@ -112,6 +114,7 @@ def make_plan(settings: Settings, data: DataDirectory, *, port: int | None = Non
         ),
         addresses=addresses,
         flower_auth=flower_auth,
+        password=_password(data),
         env=env,
     )
 
@@ -166,6 +169,10 @@ def _path_with_our_commands() -> str:
     """`celery`, `gunicorn` and `llm-jobs` of this installation before any other."""
     ours = str(Path(sys.executable).parent)
     return os.pathsep.join([ours, os.environ.get("PATH", os.defpath)])
+
+
+def _password(data: DataDirectory) -> str:
+    return data.secret_file("admin_password").read_text().strip()
 
 
 def _flower_auth(settings: Settings, data: DataDirectory) -> str:

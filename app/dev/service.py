@@ -76,7 +76,11 @@ async def _live(plan: Plan, supervisor: Supervisor, console: Console) -> None:
         await _start(plan, supervisor)
         shown = await first_run(plan, supervisor.capture)
         supervisor.steady()
-        console.say(welcome(plan.addresses, flower_auth=plan.flower_auth, shown=shown))
+        console.say(
+            welcome(
+                plan.addresses, flower_auth=plan.flower_auth, password=plan.password, shown=shown
+            )
+        )
 
 
 async def _start(plan: Plan, supervisor: Supervisor) -> None:

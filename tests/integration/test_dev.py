@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -132,6 +133,19 @@ def test_the_curl_it_prints_works_as_it_stands(shown: Shown) -> None:
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert json.loads(answer.stdout)["output"]["status"] == "completed"
+
+
+def test_the_administrator_can_sign_in(shown: Shown) -> None:
+    match = re.search(r"^Sign in +(\S+)  with (\S+)  unless", shown.text, re.MULTILINE)
+    assert match
+    jar = urllib.request.HTTPCookieProcessor()
+    browser = urllib.request.build_opener(jar)
+    with browser.open(f"{shown.web}/sign-in") as form:
+        token = re.search(r'name="_csrf" value="(\w+)"', form.read().decode())
+    assert token
+    fields = {"email": match[1], "password": match[2], "_csrf": token[1], "next": "/queues"}
+    with browser.open(f"{shown.web}/sign-in", urlencode(fields).encode()) as page:
+        assert (page.status, page.url) == (200, f"{shown.web}/queues")
 
 
 def test_the_docs_page_is_where_it_says(shown: Shown) -> None:
