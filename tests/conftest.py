@@ -27,8 +27,9 @@ _DATABASES = ("sqlite", "postgresql")
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees a setting of the machine it runs on; settings are read anew in each."""
     names = {str(field.alias) for field in Settings.model_fields.values()}
-    for name in [n for n in os.environ if n.removesuffix("_FILE") in names]:
-        monkeypatch.delenv(name)
+    for name in list(os.environ):
+        if name.removesuffix("_FILE") in names or name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     load_settings.cache_clear()
     yield
