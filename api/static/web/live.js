@@ -22,7 +22,7 @@ const GATHER_MS = 200;
 const LEAST_MS = 2000; // between two answers to news for the same part
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60000;
-const SILENCE_MS = 40000; // the stream beats every 15 s
+const SILENCE_MS = 20000; // the stream beats every 2 s
 
 let stream = null;
 let streaming = false; // the stream is open

@@ -24,6 +24,9 @@ pages = Pages()
 TAB_LEAVES_SECONDS = 1.0
 """How long a tab's earlier stream has to give back its place: the tab went on to another page."""
 
+BEAT_SECONDS = 2.0
+"""A closed tab is noticed by writing to it; until then it holds one of its user's three places."""
+
 _TAB = re.compile(r"[0-9a-z-]{0,64}")
 
 
@@ -69,7 +72,7 @@ def events_of(watcher: Watcher, stopping: Callable[[], bool]) -> Iterator[bytes]
     while not (stopping() or watcher.over):
         news = watcher.wait(sse.TICK_SECONDS)
         if news is None:
-            if time.monotonic() - spoken < sse.KEEPALIVE_SECONDS:
+            if time.monotonic() - spoken < BEAT_SECONDS:
                 continue
             yield sse.encode("beat", {}, id=str(next(numbers)))  # scripts do not see comments
         else:
