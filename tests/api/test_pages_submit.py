@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from werkzeug.test import TestResponse
 
 from app import accounts
 from models import LLMOutput
-from tests.api.house import House, Person
+from tests.api.house import House, Person, open_house
 from tests.api.visiting import Visitor, field, signed_in, visitor
+from tests.support.databases import SQLiteDatabases
 
 NEW = "/llm_outputs/new"
 FORM = {
@@ -382,6 +384,20 @@ def test_an_example_is_offered_to_who_never_submitted(house: House, alice: Visit
 def test_models_of_vendors_without_a_key_say_so(alice: Visitor) -> None:
     page = alice.get(NEW).text
     assert "set OPENAI_API_KEY for the real one" in page
+
+
+def test_models_without_a_key_cannot_be_chosen_where_nothing_stands_in(
+    sqlite_databases: SQLiteDatabases, tmp_path: Path, redis_url: str
+) -> None:
+    url = sqlite_databases.migrated(tmp_path / "llm_jobs.db")
+    with open_house(url, redis_url, LLM_JOBS_SIMULATE_MISSING=False) as house:
+        alice = signed_in(house, house.alice)
+        page = alice.get(NEW).text
+        assert '<optgroup label="openai — not configured: set OPENAI_API_KEY">' in page
+        assert '<option value="gpt-4" disabled>' in page
+        assert '<option value="simulator/echo" selected>' in page
+        answer = refused(sent(alice, model="gpt-4"), house)
+        assert "Unsupported model: gpt-4 (set OPENAI_API_KEY)" in answer.text
 
 
 # --- comparing ------------------------------------------------------------------------------------
