@@ -72,3 +72,9 @@ def test_everything_fits_a_narrow_screen(platform: Platform, someone: Someone) -
     for address in outputs(platform, alice):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
+    page.goto(address.partition("/compare")[0])
+    page.get_by_text("More").click()
+    box = page.locator(".output-head .menu-body").bounding_box()
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 320

@@ -33,18 +33,7 @@ def give_feedback(visit: Visit, output_id: int) -> Response:
     A form without the field `comment` leaves what was written, and drops ticked reasons when the
     verdict is another: they were reasons for that one.
     """
-    with visit.runtime.database.write() as session:
-        output = jobs.get(session, visit.caller, output_id=output_id)
-        verdict = visit.form.get("feedback_type", "")
-        comment = _comment(visit, output.feedback_comment, same=verdict == output.feedback_word)
-        output = feedback.give(
-            session, visit.caller, output_id, feedback_type=verdict, comment=comment
-        )
-        row: dict[str, Any] = {
-            "id": output.id,
-            "feedback": output.feedback_word,
-            "feedback_comment": output.feedback_comment,
-        }
+    row = _voted(visit, output_id)
     if visit.wants_fragment:
         return visit.fragment(
             "output/feedback.html", row=row, saved="comment" in visit.form, **opinion_of(row)
@@ -101,6 +90,21 @@ def erase(visit: Visit, output_id: int) -> Response:
     with visit.runtime.database.write() as session:
         jobs.erase(session, visit.caller, output_id)
     return visit.go(_next(visit, output_id), said=f"The texts of output {output_id} are erased.")
+
+
+def _voted(visit: Visit, output_id: int) -> dict[str, Any]:
+    verdict = visit.form.get("feedback_type", "")
+    with visit.runtime.database.write() as session:
+        output = jobs.get(session, visit.caller, output_id=output_id)
+        comment = _comment(visit, output.feedback_comment, same=verdict == output.feedback_word)
+        output = feedback.give(
+            session, visit.caller, output_id, feedback_type=verdict, comment=comment
+        )
+        return {
+            "id": output.id,
+            "feedback": output.feedback_word,
+            "feedback_comment": output.feedback_comment,
+        }
 
 
 def _comment(visit: Visit, stored: str | None, *, same: bool) -> str:
