@@ -31,7 +31,14 @@ from app.accounts.sessions import (
     sign_out,
     signed_in,
 )
-from app.accounts.users import create_user, find_user, get_user, list_users, update_user
+from app.accounts.users import (
+    create_user,
+    find_user,
+    get_user,
+    hold_user,
+    list_users,
+    update_user,
+)
 
 __all__ = [
     "OPERATOR",
@@ -50,6 +57,7 @@ __all__ = [
     "get_agent",
     "get_key",
     "get_user",
+    "hold_user",
     "issue_key",
     "list_agents",
     "list_keys",

@@ -73,6 +73,14 @@ def get_user(session: Session, caller: Caller, user_id: int) -> User:
     return user
 
 
+def hold_user(session: Session, user_id: int) -> None:
+    """Let nobody else who holds this user go on until the transaction ends; asks nobody.
+
+    So that of two forms that were sent at once the second sees what the first did.
+    """
+    row_by_id(session, User, user_id, for_update=True)
+
+
 def list_users(
     session: Session, caller: Caller, *, limit: int = DEFAULT_LIMIT, after: str | None = None
 ) -> Page[User]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,6 +101,19 @@ def test_the_same_form_makes_one_key_however_often_it_is_sent(house: House, alic
     assert field(again, "newest") != newest
     assert field(again, "name") == "once"
     assert count(house) == before
+
+
+def test_the_same_form_sent_twice_at_once_makes_one_key(house: House, alice: Visitor) -> None:
+    other = signed_in(house, house.alice)
+    tabs = [(one, one.token()) for one in (alice, other)]
+    data = {"newest": field(alice.get("/account/keys"), "newest"), "name": "twice"}
+    before = count(house)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(
+            pool.map(lambda tab: tab[0].post("/account/keys", token=tab[1], data=data), tabs)
+        )
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert count(house) == before + 1
 
 
 def test_rotating_makes_the_same_key_again_and_leaves_the_old_one(

@@ -182,6 +182,9 @@ def test_the_question_states_how_many_would_run_again(house: House, ada: Visitor
     assert "Nothing to run again" in words(ada.get("/queues/failed/provider_denied").text)
     ada.post("/queues/failed/provider_denied")
     assert children(house) == 2
+    acts = select(func.count()).where(AuditEvent.action == "outputs.re_run")
+    with house.database.read() as session:
+        assert session.scalar(acts) == 1
 
 
 @pytest.mark.parametrize("code", ["none", "%3Cscript%3E", "a%00b", "x" * 300])

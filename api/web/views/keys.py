@@ -210,6 +210,7 @@ def _key(session: Session, caller: Caller, desk: Desk, key_id: int) -> ApiKey:
 
 def _refuse_sent_before(visit: Visit, session: Session, desk: Desk) -> None:
     """Raises Conflict when a key was made since the form was shown: by this form, or another."""
+    accounts.hold_user(session, visit.caller.user_id or 0)
     if visit.form.get("newest", "") != str(_newest(session, visit.caller, desk)):
         raise Conflict(
             "A key was made since this form was shown, perhaps by this very form: look at the list"

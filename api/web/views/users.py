@@ -135,6 +135,7 @@ def _show(
 
 def _refuse_stale(visit: Visit, session: Session, user_id: int) -> User:
     """The user as the form knew him. Raises Conflict when he was changed since."""
+    accounts.hold_user(session, user_id)
     found = accounts.get_user(session, visit.caller, user_id)
     if visit.form.get("changed_at", "") != iso(found.updated_at):
         raise Conflict(
