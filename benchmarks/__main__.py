@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import jobs
+from benchmarks import jobs, pages
 
-BENCHMARKS = {"jobs": jobs.main}
+BENCHMARKS = {"jobs": jobs.main, "pages": pages.main}
 
 
 def main(names: list[str]) -> int:

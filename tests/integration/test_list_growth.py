@@ -21,6 +21,7 @@ from app.jobs.lines import count_newer, count_states, lines_of, list_lines
 from app.paging import cursor
 from models import Role
 from tests.support.databases import SQLiteDatabases
+from tests.support.many_rows import fill
 from tests.support.postgres_server import PostgresServer
 
 FEW, MANY = 5_000, 100_000
@@ -28,36 +29,6 @@ GRAIN = 10
 """Steps are counted in tens."""
 
 Ask = Callable[[Session, Caller], Any]
-
-_NUMBERS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT :a UNION ALL SELECT i + 1 FROM n WHERE i < :b)"
-    " SELECT i FROM n",
-    "postgresql": "SELECT generate_series(CAST(:a AS int), CAST(:b AS int)) AS i",
-}
-_NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')", "postgresql": "now()"}
-_FILL = """
-INSERT INTO llm_outputs (
-  job_id, user_id, template_name, model_name, format, strict, bucket, status, raw_response,
-  feedback, queue, run_at, deadline, fence, tries, max_tries, losses, created_at, updated_at,
-  finished_at, error_code
-)
-SELECT CAST(i AS text), 1, 'Explain', 'model-' || (i % 7), 'text', {false}, 'b',
-  CASE WHEN i % 100 = 7 THEN 'failed' WHEN i % 100 = 8 THEN 'cancelled'
-       WHEN i % 100 = 9 THEN 'pending' ELSE 'completed' END,
-  'An answer', CASE WHEN i % 100 = 10 THEN 1 ELSE 0 END, 'default', {now}, {now}, 1, 1, 6, 0,
-  {now}, {now}, CASE WHEN i % 100 = 9 THEN NULL ELSE {now} END,
-  CASE WHEN i % 100 = 7 THEN 'timeout' END
-FROM ({numbers}) AS g
-"""
-
-
-def fill(database: Database, first: int, last: int) -> None:
-    """Rows of one user in every state, one in a hundred of each rare one."""
-    dialect = database.dialect
-    false = "0" if dialect == "sqlite" else "false"
-    statement = _FILL.format(false=false, now=_NOW[dialect], numbers=_NUMBERS[dialect])
-    with database.write() as session:
-        session.execute(text(statement), {"a": first, "b": last})
 
 
 def owner(database: Database) -> Caller:
@@ -110,7 +81,7 @@ def steps(
     caller = owner(database)
     found: dict[str, list[int]] = {}
     for first, last in ((1, FEW), (FEW + 1, MANY // 2), (MANY // 2 + 1, MANY)):
-        fill(database, first, last)
+        fill(database, caller.user_id or 0, first, last)
         for name, ask in {**QUESTIONS, **{f"count {n}": a for n, a in COUNTS.items()}}.items():
             found.setdefault(name, []).append(_steps(database, caller, ask))
     database.dispose()
@@ -161,7 +132,7 @@ def postgres(
         with database.write() as session:
             session.execute(text("ALTER TABLE llm_outputs SET (autovacuum_enabled = off)"))
         caller = owner(database)
-        fill(database, 1, MANY)
+        fill(database, caller.user_id or 0, 1, MANY)
         yield database, caller
         database.dispose()
 
