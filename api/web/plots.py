@@ -19,8 +19,9 @@ LEFT = 56
 """Room for the words of the vertical axis."""
 
 BOTTOM = 22
-LINES = 4
 LABELS = 8
+_NICE = {1: 5, 2: 4, 4: 4, 5: 5, 6: 3, 8: 4, 10: 5}
+"""First digits of an axis' end, and into how many round parts each is divided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,8 @@ def stacked(
 ) -> Plot:
     """Bars over time, the series upon each other. `words` writes a value."""
     sums = [sum(one.values[i] for one in series) for i in range(len(moments))]
-    top = nice_top(max(sums, default=0))
+    most = max(sums, default=0)
+    top = nice_top(most)
     slot = (WIDTH - LEFT) / max(1, len(moments))
     bars: list[Bar] = []
     for i, at in enumerate(moments):
@@ -109,12 +111,13 @@ def stacked(
                 )
             )
             base += tall
-    return Plot(bars=tuple(bars), lines=_lines(top, words), labels=_time_labels(moments, step))
+    return Plot(bars=tuple(bars), lines=_lines(most, words), labels=_time_labels(moments, step))
 
 
 def histogram(counts: Sequence[int], names: Sequence[str], *, what: str) -> Plot:
     """A bar for each count, its name below."""
-    top = nice_top(max(counts, default=0))
+    most = max(counts, default=0)
+    top = nice_top(most)
     slot = (WIDTH - LEFT) / max(1, len(counts))
     bars = [
         Bar(
@@ -129,7 +132,7 @@ def histogram(counts: Sequence[int], names: Sequence[str], *, what: str) -> Plot
         if count
     ]
     labels = [Tick(at=round(LEFT + (i + 0.5) * slot, 2), words=n) for i, n in enumerate(names)]
-    return Plot(bars=tuple(bars), lines=_lines(top, "{:,.0f}".format), labels=tuple(labels))
+    return Plot(bars=tuple(bars), lines=_lines(most, "{:,.0f}".format), labels=tuple(labels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +162,17 @@ def span(interval: Interval, middle: float | None, *, signed: bool = False) -> S
 
 
 def nice_top(most: float) -> float:
-    """The end of an axis that holds `most`: 1, 2, 4, 5 or 8 times a power of ten."""
+    """The end of an axis that holds `most`: a round number."""
+    return _axis(most)[0]
+
+
+def _axis(most: float) -> tuple[float, int]:
+    """A round number that holds `most`, and into how many parts it is divided."""
     if most <= 0:
-        return 1.0
+        return 1.0, 1
     power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= most * 0.999)
+    digit = next(digit for digit in _NICE if digit * power >= most * 0.999)
+    return digit * power, _NICE[digit]
 
 
 def moment_words(at: datetime, step: Step) -> str:
@@ -180,10 +189,11 @@ def _tall(value: float, top: float) -> float:
     return (HEIGHT - BOTTOM - 8) * value / top
 
 
-def _lines(top: float, words: Callable[[float], str]) -> tuple[Tick, ...]:
-    values = [top * i / LINES for i in range(LINES + 1)]
-    if top < LINES and all(value == int(value) for value in (top,)) and words(0.5) == words(0):
-        values = [float(i) for i in range(int(top) + 1)]  # counts have no halves
+def _lines(most: float, words: Callable[[float], str]) -> tuple[Tick, ...]:
+    top, parts = _axis(most)
+    if words(top / parts) == words(0):  # counts have no halves
+        parts = max(1, int(top))
+    values = [top * i / parts for i in range(parts + 1)]
     return tuple(Tick(at=round(HEIGHT - BOTTOM - _tall(v, top), 2), words=words(v)) for v in values)
 
 

@@ -1,0 +1,222 @@
+"""Takes the pictures of the pages in docs/images/pages, light and dark: `python -m docs.pictures`.
+
+A platform of its own with a week of made-up history, told through the lifecycle's own verbs, and a
+few jobs that its worker really runs. Needs what the browser tests need.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from playwright.sync_api import Browser
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from app import accounts, feedback, jobs, lifecycle, prices, statistics
+from app.jobs import JobRequest, Submission
+from app.lifecycle import Completed, Delivery, Failed
+from app.lifecycle.ledger import Report
+from models import Attempt, LLMOutput
+from models.types import now_plus
+from tests.support.browser import Person, person, running_browser
+from tests.support.databases import SQLiteDatabases
+from tests.support.platform import Platform, running_platform
+from tests.support.waiting import eventually
+
+FOLDER = Path(__file__).parent / "images" / "pages"
+SIZE = {"width": 1280, "height": 860}
+DAYS = 7
+JOBS = 260
+
+QUESTIONS = (
+    ("Summarise for a busy reader: {{text}}", "text", {"text": "The harbour reopened on Monday …"}),
+    ("Classify the ticket as bug, wish or question: {{ticket}}", "json", {"ticket": "It froze."}),
+    ("Explain {{concept}} to a beginner", "markdown", {"concept": "queues"}),
+    (
+        "Write a friendly reply to {{name}} about {{topic}}",
+        "html",
+        {"name": "Ana", "topic": "refunds"},
+    ),
+)
+ANSWERS = {
+    "text": "The harbour is open again; two quays stay closed until spring.",
+    "json": '{"kind": "bug", "confidence": 0.93, "words": ["froze"]}',
+    "markdown": "# Queues\n\nA queue keeps work in **order**:\n\n- first in, first out\n",
+    "html": "<p>Dear Ana,</p><p>your refund is on its way. It takes <b>three days</b>.</p>",
+}
+MODELS = (("gpt-4o-mini", 5, 0.88), ("gpt-4", 3, 0.74), ("claude-sonnet-4-5", 4, 0.93))
+"""Name, weight, and how often people like it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture: its name, its address, and whether all of the page is shown."""
+
+    name: str
+    address: str
+    whole: bool = False
+
+
+def main() -> None:
+    """Write every picture in both themes."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with running_browser() as browser, platform() as (place, shown):
+        for theme in ("light", "dark"):
+            ada = person(browser, place, "ada", admin=True, viewport=SIZE, color_scheme=theme)
+            ada.sign_in().close()
+            for view in views(shown):
+                take(ada, view, FOLDER / f"{view.name}-{theme}.png")
+            ada.context.close()
+        take_sign_in(browser, place)
+
+
+def views(shown: dict[str, Submission]) -> list[View]:
+    """Every page worth a picture."""
+    output = f"/llm_outputs/{shown['again'].output_id}"
+    return [
+        View("outputs", "/llm_outputs?all=1"),
+        View("output", f"/llm_outputs/{shown['markdown'].output_id}"),
+        View("attempts", f"{output}?tab=attempts", whole=True),
+        View("submit", f"/llm_outputs/new?from={shown['markdown'].output_id}", whole=True),
+        View("quality", "/analytics?by=model", whole=True),
+        View("compare", "/analytics/compare?by=model&first=claude-sonnet-4-5&second=gpt-4"),
+        View("queues", "/queues", whole=True),
+        View("admin", "/admin"),
+    ]
+
+
+def take(who: Person, view: View, path: Path) -> None:
+    """One picture, when the page has come to rest."""
+    page = who.open(view.address)
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(700)  # drawings and relative times settle
+    page.screenshot(path=path, full_page=view.whole)
+    page.close()
+
+
+def take_sign_in(browser: Browser, place: Platform) -> None:
+    """The one page for nobody."""
+    nobody = browser.new_context(base_url=place.web_url, viewport=SIZE)  # type: ignore[arg-type]
+    page = nobody.new_page()
+    page.goto("/sign-in")
+    page.screenshot(path=FOLDER / "sign-in-light.png")
+    nobody.close()
+
+
+@contextmanager
+def platform() -> Iterator[tuple[Platform, dict[str, Submission]]]:
+    """A platform with a history, and the jobs the pictures are of."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        url = SQLiteDatabases(place / "template.db").migrated(place / "llm_jobs.db")
+        with running_platform(place, database_url=url, web=True, vendors=True) as found:
+            found.workers[0].stop()
+            with found.runtime.database.write() as session:
+                prices.seed(session)
+                shop = accounts.create_user(session, email="shop@example.org", name="Shop")
+                found.caller = accounts.caller_of(shop)
+                for table in ("job_statistics", "call_statistics", "statistics_marks"):
+                    session.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - counted anew
+            make_history(found)
+            found.workers[0].start()
+            shown = {
+                "markdown": found.submit(
+                    template=QUESTIONS[2][0],
+                    context=QUESTIONS[2][2],
+                    format="markdown",
+                    model="gpt-4",
+                ),
+                "again": found.submit(model="simulator/fail-2"),
+            }
+            found.wait_ended(*shown.values(), timeout=30)
+            eventually(lambda: is_counted(found), timeout=60)
+            found.submit_many(3, model="simulator/latency-60")
+            jobs.submit(found.runtime, found.caller, scheduled())
+            found.wait_in_flight(3)
+            yield found, shown
+
+
+def is_counted(place: Platform) -> bool:
+    """Whether the dispatcher has counted the whole history."""
+    with place.runtime.database.read() as session:
+        return statistics.lag_seconds(session) == 0
+
+
+def make_history(place: Platform) -> None:
+    """A week of jobs that others ran, with votes; a few failed."""
+    dice = random.Random(2026)
+    submitted = []
+    for _ in range(JOBS):
+        template, form, context = dice.choice(QUESTIONS)
+        model = dice.choices([m for m, _, _ in MODELS], [w for _, w, _ in MODELS])[0]
+        request = JobRequest(template=template, context=context, format=form, model=model)
+        submitted.append(jobs.submit(place.runtime, place.caller, request))
+    with place.runtime.database.write() as session:
+        for job in submitted:
+            end(session, place, job, dice)
+
+
+def end(session: Session, place: Platform, job: Submission, dice: random.Random) -> None:
+    """Claim and end one job at some moment of the week, as its worker would have."""
+    found = lifecycle.claim(
+        session, [Delivery(job.output_id, job.job_id)], worker="worker-0@shop", lease_seconds=60
+    )[job.output_id]
+    row = session.get_one(LLMOutput, job.output_id)
+    seconds = dice.lognormvariate(0.6, 0.7)
+    if dice.random() < 0.04:
+        code = dice.choice(["provider_failed", "context_too_long", "refused"])
+        failure = Failed(
+            output_id=job.output_id, fence=found.fence, error_code=code, error_message=code
+        )
+        lifecycle.fail(session, [failure])
+    else:
+        answer = Completed(
+            output_id=job.output_id,
+            fence=found.fence,
+            prompt=row.template_name,
+            raw_response=ANSWERS[row.format],
+            report=Report(
+                provider="openai",
+                provider_model=row.model_name,
+                input_tokens=dice.randint(40, 900),
+                output_tokens=dice.randint(60, 700),
+                cost=Decimal(dice.randint(200, 9000)) / 1_000_000,
+                duration_seconds=seconds,
+            ),
+        )
+        lifecycle.complete(session, [answer])
+        liked = next(rate for model, _, rate in MODELS if model == row.model_name)
+        if dice.random() < 0.55:
+            word = "thumbs_up" if dice.random() < liked else "thumbs_down"
+            feedback.give(session, place.caller, job.output_id, feedback_type=word)
+    ago = -dice.uniform(300, DAYS * 86_400 * 0.97)
+    ended, begun = now_plus(ago), now_plus(ago - seconds)
+    session.execute(
+        update(LLMOutput)
+        .where(LLMOutput.id == job.output_id)
+        .values(created_at=begun, started_at=begun, finished_at=ended)
+    )
+    session.execute(
+        update(Attempt)
+        .where(Attempt.output_id == job.output_id)
+        .values(started_at=begun, finished_at=ended)
+    )
+
+
+def scheduled() -> JobRequest:
+    """A job for tomorrow."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    return JobRequest(
+        template=QUESTIONS[0][0], context=QUESTIONS[0][2], model="gpt-4", run_at=tomorrow
+    )
+
+
+if __name__ == "__main__":
+    main()
