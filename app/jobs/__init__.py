@@ -8,8 +8,8 @@
     control.py      cancel and advance
     bulk.py         re-run, retry and cancel many
     access.py       which rows a caller sees; search.py lists them (search_words.py: the language of
-                    the search box, by_time.py: the ids of a time), describe.py shows them,
-                    sentences.py says what went wrong
+                    the search box, by_time.py: the ids of a time), lines.py shows lists of them,
+                    describe.py whole ones, export.py files; sentences.py says what went wrong
     explain.py      why a job waits; load.py how busy the house is
     preview.py      what would be sent; erase.py removes the texts of an ended row
 

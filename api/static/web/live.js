@@ -4,7 +4,8 @@
 //       the choice Live · 5 s · 30 s · Off in the header, remembered; the chip #freshness says how it goes
 //   <div id="x" data-refresh="/address">          asked again at the chosen pace; the answer is one
 //       element with the same id, which this one then becomes. While Live: every 5 s, or every
-//       `data-refresh-seconds="2"`; on a page with a stream, whenever the stream tells of something.
+//       `data-refresh-seconds="30"`; on a page with a stream, one without seconds of its own whenever
+//       the stream tells of something.
 //   <main data-live="/llm_outputs/live?after=7">  opens the event stream (`ids` and `tab` are added)
 //   <tr id="row-5" data-live-row="5" data-status="failed">   a row to be told of. It is asked for
 //       again at `data-live-rows="/llm_outputs/rows"` (beside data-live; `ids` is added), in one
@@ -27,9 +28,11 @@ const SILENCE_MS = 20000; // the stream beats every 2 s
 let stream = null;
 let streaming = false; // the stream is open
 let failed = false; // the last question had no answer
-let updated = Date.now();
+const began = Date.now();
+let updated = began;
 let wait = FIRST_WAIT_MS;
-let timers = { stream: 0, poll: 0, news: 0, parts: 0, silence: 0 };
+let timers = { stream: 0, poll: 0, news: 0, parts: 0, silence: 0, slow: 0 };
+const asked = new Map(); // part → when it was last asked for
 let moved = new Set();
 let partsAsked = 0;
 let said = "";
@@ -142,6 +145,7 @@ function connect() {
     wait = FIRST_WAIT_MS;
     heard();
     fresh();
+    scheduleSlow();
   });
   stream.addEventListener("beat", heard);
   stream.addEventListener("rows", (event) => {
@@ -188,19 +192,37 @@ function gather(ms) {
     await attempt(() => refetchRows(ids));
     const early = LEAST_MS - (Date.now() - partsAsked);
     clearTimeout(timers.parts);
-    timers.parts = setTimeout(() => attempt(refetchParts), Math.max(0, early));
+    timers.parts = setTimeout(() => attempt(() => refetchParts(parts().filter(due))), Math.max(0, early));
   }, ms);
 }
 
 function schedulePoll() {
   clearTimeout(timers.poll);
-  timers.poll = setTimeout(() => poll(schedulePoll), seconds() * 1000);
+  timers.poll = setTimeout(() => poll(schedulePoll, false), seconds() * 1000);
 }
 
-async function poll(then) {
+// Parts with a pace of their own, beside the stream.
+function scheduleSlow() {
+  clearTimeout(timers.slow);
+  const timed = () => parts().filter((part) => part.dataset.refreshSeconds);
+  if (!timed().length) return;
+  timers.slow = setTimeout(async () => {
+    await attempt(() => refetchParts(timed().filter(due)));
+    scheduleSlow();
+  }, LIVE_SECONDS * 1000);
+}
+
+// While Live a part is asked for no sooner than it wishes; a pace somebody chose holds for all.
+function due(part) {
+  if (pace() !== "live") return true;
+  const wish = Number(part.dataset.refreshSeconds || 0) * 1000;
+  return Date.now() - (asked.get(part.id) ?? began) >= wish - 500;
+}
+
+async function poll(then, all = true) {
   await attempt(async () => {
     await refetchRows(rows().map((row) => row.dataset.liveRow));
-    await refetchParts();
+    await refetchParts(all ? parts() : parts().filter(due));
   });
   if (!document.hidden && pace() !== "off") then?.();
 }
@@ -208,7 +230,8 @@ async function poll(then) {
 function seconds() {
   if (pace() !== "live") return Number(pace()) || LIVE_SECONDS;
   const wanted = parts().map((part) => Number(part.dataset.refreshSeconds) || LIVE_SECONDS);
-  return Math.min(LIVE_SECONDS, ...wanted);
+  if (source() || !wanted.length) wanted.push(LIVE_SECONDS);
+  return Math.min(...wanted);
 }
 
 async function attempt(question) {
@@ -243,9 +266,10 @@ function parts() {
   return [...document.querySelectorAll("[data-refresh]")];
 }
 
-async function refetchParts() {
+async function refetchParts(wanted) {
   partsAsked = Date.now();
-  await Promise.all(parts().map(async (part) => {
+  wanted.forEach((part) => asked.set(part.id, partsAsked));
+  await Promise.all(wanted.map(async (part) => {
     const [made] = elements(await ask(part.dataset.refresh));
     const old = made && document.getElementById(made.id);
     if (!old) return;

@@ -119,6 +119,7 @@ def _facts(visit: Visit, listing: Listing, filters: Filters, read: _Read) -> dic
     return {
         **_summary(listing, read.counts, newest=newest, newer=0),
         "listing": listing,
+        "health_refresh": True,
         "lines": lines,
         "any_rows": read.any,
         "views": read.views,
