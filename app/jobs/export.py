@@ -7,16 +7,14 @@ was when its batch was read; rows accepted after the beginning are not in it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from app import csv_text
 from app.accounts import Caller
 from app.db import Database
 from app.jobs.access import visible
@@ -28,12 +26,6 @@ from models import Feedback, LLMOutput
 MOST_EXPORTED = 100_000
 _BATCH = 500
 _BATCH_WITH_TEXTS = 50
-
-BYTE_ORDER_MARK = "\ufeff"
-"""Begins the CSV file: without it spreadsheets take UTF-8 for another encoding."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet may run. Source: OWASP, CSV Injection."""
 
 _FACTS = {
     "id": LLMOutput.id,
@@ -119,9 +111,9 @@ def as_csv(rows: Iterable[Mapping[str, Any]], *, texts: bool = False) -> Iterato
     A text that a spreadsheet would take for a formula begins with an apostrophe; numbers do not.
     """
     names = columns(texts=texts)
-    yield (BYTE_ORDER_MARK + _line(names)).encode()
+    yield (csv_text.BYTE_ORDER_MARK + csv_text.line(names)).encode()
     for row in rows:
-        yield _line([_cell(row[name]) for name in names]).encode()
+        yield csv_text.line([row[name] for name in names]).encode()
 
 
 def as_jsonl(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
@@ -142,20 +134,3 @@ def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
         for name, value in row.items()
     }
     return {**shown, "feedback": Feedback(row["feedback"]).word}
-
-
-def _cell(value: Any) -> str | int:
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _line(cells: Sequence[str | int]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue()

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from app.jobs.export import BYTE_ORDER_MARK
+from app.csv_text import BYTE_ORDER_MARK
 from tests.api.house import House
 from tests.api.visiting import Visitor, signed_in, visitor
 
