@@ -149,8 +149,12 @@ class Feed:
             self._versions = versions | self._versions
             self._start(newest)
         self._listen()
-        with self._database.read() as session:  # what came while nobody looked
-            watcher.appeared(_newer(session, after, counted, most=MOST_NEW))
+        try:
+            with self._database.read() as session:  # what came while nobody looked
+                watcher.appeared(_newer(session, after, counted, most=MOST_NEW))
+        except BaseException:
+            self.leave(tab, watcher)
+            raise
         watcher.moved([row for row, moment in versions.items() if seen and moment > seen])
         return watcher
 

@@ -184,6 +184,24 @@ def test_a_closed_list_gives_its_place_back_within_seconds(
         page.close()
 
 
+def test_a_copied_tab_and_its_original_both_keep_their_streams(
+    platform: Platform, alice: Person, waiting: Callable[[Person], Submission]
+) -> None:
+    job = waiting(alice)
+    page, copy = alice.open(LIST), alice.open("/account")
+    name = page.evaluate("sessionStorage.getItem('llm-jobs-tab')")
+    copy.evaluate("name => sessionStorage.setItem('llm-jobs-tab', name)", name)
+    copy.goto(LIST)
+    for one in (page, copy):
+        expect(one.locator("#freshness")).to_have_text("Live")
+    jobs.cancel(platform.runtime, alice.caller, job.job_id)
+    for one in (page, copy):
+        expect(row(one, job)).to_contain_text("cancelled")
+        expect(one.locator("#freshness")).to_have_text("Live")
+    names = {one.evaluate("sessionStorage.getItem('llm-jobs-tab')") for one in (page, copy)}
+    assert len(names) == 2
+
+
 def test_updates_can_be_switched_off_and_stay_off(alice: Person, waiting: Any) -> None:
     waiting(alice)
     page = alice.open(LIST)

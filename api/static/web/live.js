@@ -148,6 +148,10 @@ function connect() {
     scheduleSlow();
   });
   stream.addEventListener("beat", heard);
+  stream.addEventListener("replaced", () => { // this tab is a copy of another: take a name of its own
+    forgetTab();
+    connect();
+  });
   stream.addEventListener("rows", (event) => {
     JSON.parse(event.data).ids.forEach((id) => moved.add(String(id)));
     gather(GATHER_MS);
@@ -170,6 +174,14 @@ function lost() {
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     schedulePoll();
   });
+}
+
+function forgetTab() {
+  try {
+    sessionStorage.removeItem(TAB);
+  } catch {
+    // It has none then.
+  }
 }
 
 function tab() {

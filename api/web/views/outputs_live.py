@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,19 +28,22 @@ TAB_LEAVES_SECONDS = 1.0
 BEAT_SECONDS = 2.0
 """A closed tab is noticed by writing to it; until then it holds one of its user's three places."""
 
-_TAB = re.compile(r"[0-9a-z-]{0,64}")
+_TAB = re.compile(r"[0-9a-z-]{1,64}")
 
 
 @pages.get("/llm_outputs/live")
 def output_news(visit: Visit) -> Response:
-    """Events `rows` (`{"ids"}`: ask for these again), `new` (`{"count"}`: newer rows), `beat`."""
+    """Events `rows` (`{"ids"}`: ask for these again), `new` (`{"count"}`: newer rows), `beat`.
+
+    `replaced`, at the end: another page took this one's name.
+    """
     query, caller = visit.query, visit.caller
     row_ids = row_ids_of(query.get("ids", ""), most=MOST_WATCHED)
     after = _number(query.get("after", ""), "after")
     seen = _moment(query.get("seen", ""))
     counted = _whose(visit)
     feed = visit.runtime.events.feed
-    tab = (caller.user_id, query.get("tab", "") if _TAB.fullmatch(query.get("tab", "")) else "")
+    tab = (caller.user_id, _tab(query.get("tab", "")))
     feed.end(tab, wait_seconds=TAB_LEAVES_SECONDS)
     give_back = holding.take_stream(caller.user_id)
     try:
@@ -82,6 +86,8 @@ def events_of(watcher: Watcher, stopping: Callable[[], bool]) -> Iterator[bytes]
                 told = news.new
                 yield sse.encode("new", {"count": told}, id=str(next(numbers)))
         spoken = time.monotonic()
+    if watcher.over and not stopping():
+        yield sse.encode("replaced", {}, id=str(next(numbers)))  # a copied tab has the same name
 
 
 def row_ids_of(text: str, *, most: int) -> list[int]:
@@ -90,6 +96,11 @@ def row_ids_of(text: str, *, most: int) -> list[int]:
     if len(parts) > most:
         raise InvalidParameter(f"Invalid ids. At most {most}", pointer="/ids")
     return [_number(part, "ids") for part in parts]
+
+
+def _tab(name: str) -> str:
+    """The browser's name of its tab; where it keeps none, each page is a tab of its own."""
+    return name if _TAB.fullmatch(name) else secrets.token_hex(8)
 
 
 def _whose(visit: Visit) -> int | None:
