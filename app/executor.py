@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from app.errors import (
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
 from app.prices import Priced
+from app.prompts.conversation import prompt_text, system_text
 from app.prompts.templating import parse
 from app.providers.contract import Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
@@ -154,12 +155,12 @@ class Execution:
         self._messages = self._with_system(messages)
 
     def _with_system(self, messages: list[Message]) -> tuple[Message, ...]:
-        """The system message first: the job's own words, then what the format asks for."""
-        own = [self.claim.system or "", *(m.content for m in messages if m.role == "system")]
-        system = formats.with_instruction(
-            "\n\n".join(text for text in own if text),
-            self.claim.format,
-            self.claim.response_schema,
+        """The system message first, and only one."""
+        system = system_text(
+            messages,
+            own=self.claim.system,
+            format=self.claim.format,
+            response_schema=self.claim.response_schema,
         )
         rest = [m for m in messages if m.role != "system"]
         return (Message("system", system), *rest) if system else tuple(rest)
@@ -332,13 +333,6 @@ class Execution:
 
     def _warn(self, *sentences: str) -> None:
         self._warnings.extend(s for s in sentences if s not in self._warnings)
-
-
-def prompt_text(messages: Sequence[Message]) -> str:
-    """The final text sent, for the row: a single message's text, else each under its role."""
-    if len(messages) == 1:
-        return messages[0].content
-    return "\n\n".join(f"{m.role}: {m.content}" for m in messages)
 
 
 def enlarged(options: Mapping[str, Any]) -> dict[str, Any]:

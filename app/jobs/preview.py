@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from app import formats, prices
+from app import prices
 from app.accounts import Caller
 from app.jobs.load import current_load
 from app.jobs.request import JobRequest
 from app.jobs.submit import read_meaning
 from app.lifecycle import NewJob
+from app.prompts.conversation import prompt_text, system_text
 from app.providers import pricing
-from app.providers.contract import Usage
+from app.providers.contract import Message, Usage
 from app.providers.registry import Route
 from app.runtime import Runtime
 
@@ -32,38 +32,28 @@ def preview(runtime: Runtime, caller: Caller, request: JobRequest) -> dict[str, 
     not fetched. Raises a RequestError as `submit` would for anything else.
     """
     meaning = read_meaning(runtime, caller, replace(request, strict=False))
-    rendered = [(role, t.render(meaning.job.context).text) for role, t in meaning.templates]
-    system = _system(meaning.job, rendered)
-    messages = [{"role": role, "content": text} for role, text in rendered if role != "system"]
+    job = meaning.job
+    rendered = [Message(role, t.render(job.context).text) for role, t in meaning.templates]
+    system = system_text(
+        rendered, own=job.system, format=str(job.format), response_schema=job.response_schema
+    )
+    messages = [asdict(message) for message in rendered if message.role != "system"]
     sent = len(system or "") + sum(len(message["content"]) for message in messages)
     input_tokens = -(-sent // CHARACTERS_PER_TOKEN)
-    output_tokens = _answer_tokens(runtime, meaning.job)
+    output_tokens = _answer_tokens(runtime, job)
     return {
-        "prompt": _prompt(rendered),
+        "prompt": prompt_text(rendered),
         "system": system,
         "messages": messages,
         "missing_variables": list(meaning.missing),
-        "model": meaning.job.model_name,
+        "model": job.model_name,
         "provider": meaning.route.provider,
-        "format": str(meaning.job.format),
+        "format": str(job.format),
         "estimated_input_tokens": input_tokens,
         "estimated_output_tokens": output_tokens,
         "estimated_cost": _cost(runtime, meaning.route, input_tokens, output_tokens),
-        "warnings": _warnings(meaning.job),
+        "warnings": _warnings(job),
     }
-
-
-def _prompt(rendered: Sequence[tuple[str, str]]) -> str:
-    """The text as the row will keep it: one message's own, several under their roles."""
-    if len(rendered) == 1:
-        return rendered[0][1]
-    return "\n\n".join(f"{role}: {text}" for role, text in rendered)
-
-
-def _system(job: NewJob, rendered: Sequence[tuple[str, str]]) -> str | None:
-    own = [job.system or "", *(text for role, text in rendered if role == "system")]
-    words = "\n\n".join(text for text in own if text)
-    return formats.with_instruction(words, str(job.format), job.response_schema)
 
 
 def _answer_tokens(runtime: Runtime, job: NewJob) -> int | None:

@@ -15,9 +15,9 @@ from sqlalchemy import event, insert, update
 from app import feedback, jobs, lifecycle, prices
 from app.accounts import OPERATOR, Caller
 from app.errors import Forbidden, InvalidParameter, MissingParameter
-from app.executor import prompt_text
 from app.jobs import Filters, JobRequest
 from app.lifecycle import RetryLater
+from app.prompts.conversation import prompt_text
 from app.providers.contract import Message
 from models import ControlKind, LLMOutput, WorkerHeartbeat
 from models.types import now_plus
