@@ -1,10 +1,11 @@
 """What may be asked of jobs, in functions the API, the command line and Python share. No HTTP.
 
     request.py      the values that travel: JobRequest, Submission
-    submit.py       a request becomes a committed row, then its worker is woken
+    submit.py       a request becomes a committed row, then its worker is woken (waking.py)
     meaning.py      defaults, checks and routing of a request; shapes.py and limits.py help it
     idempotency.py  the first answer to a key, stored with the row
-    derive.py       re_run and regenerate; compare.py: one request asked of several models
+    derive.py       re_run and regenerate, lineage.py the tree of them; compare.py: one request
+                    asked of several models
     control.py      cancel and advance
     bulk.py         re-run, retry and cancel many
     access.py       which rows a caller sees; search.py lists them (search_words.py: the language of
