@@ -208,10 +208,10 @@ def test_a_stopped_redis_slows_no_request_and_fails_none(sqlite_url: str, tmp_pa
                 taken.append(timed_post(server))
             started = time.monotonic()
             assert server.request("GET", "/api/v1/me", as_=house.alice).status == 200
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 3
         finally:
             process.signal(signal.SIGCONT)
-        assert max(taken) < 1, taken
+        assert max(taken) < 3, taken
         with house.database.read() as session:
             assert session.scalar(select(func.count()).select_from(LLMOutput)) == 1 + len(taken)
 

@@ -227,7 +227,7 @@ def test_held_requests_end_soon_when_the_server_is_told_to_stop(shared: House) -
             raw += response.read()
             assert waiting.getresponse().status == 200
         server.process.wait()
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20  # the wait was for 60
     assert [event.name for event in strictly(raw)] == ["snapshot"]
 
 

@@ -202,7 +202,7 @@ def test_run_at_may_be_seconds_from_now_and_the_past_means_now(house: House) -> 
     later = row(house, house.submit(run_at=3600)["output_id"])
     assert 3500 < (later.run_at - later.created_at).total_seconds() <= 3601
     past = row(house, house.submit(run_at="2020-01-31T09:05:00Z")["output_id"])
-    assert abs((past.run_at - past.created_at).total_seconds()) < 2
+    assert abs((past.run_at - past.created_at).total_seconds()) < 60
 
 
 def test_messages_may_stand_for_the_template(house: House) -> None:

@@ -16,6 +16,9 @@ from tests.support.waiting import eventually
 
 START = ["received", "started"]
 
+_LATE_SECONDS = 10
+"""How late a slow machine may be; what must not hold the exit holds for a minute."""
+
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Bench]:
@@ -353,7 +356,7 @@ def test_sigterm_beyond_the_grace_cancels_the_rest_and_ends_in_time(own: Bench) 
         worker.signal(signal.SIGTERM)
 
         assert worker.wait() == 0
-        assert time.monotonic() - began < 1 + 2
+        assert time.monotonic() - began < 1 + _LATE_SECONDS
         assert "WorkerStopped" in events.wait_for(task_id, "retried")["exception"]
     assert own.journal[-2:] == ["left long", "service stopped"]
 
@@ -368,7 +371,7 @@ def test_no_task_can_hold_the_exit(own: Bench, task: str) -> None:
         worker.signal(signal.SIGTERM)
 
         worker.wait()
-        assert time.monotonic() - began < 0.5 + 2
+        assert time.monotonic() - began < 0.5 + _LATE_SECONDS
     assert "service stopped" in own.journal
 
 
@@ -441,7 +444,7 @@ def test_sigterm_ends_a_worker_whose_redis_is_dead_or_mute(
         worker.signal(signal.SIGTERM)
 
         worker.wait()
-        assert time.monotonic() - began < 1 + 2
+        assert time.monotonic() - began < 1 + _LATE_SECONDS
         own.redis.signal(signal.SIGCONT)
 
 

@@ -67,7 +67,7 @@ def test_many_threads_share_one_queue(wakes: WakeQueue, redis_url: str) -> None:
     with Redis.from_url(redis_url) as client:
         messages = [json.loads(one) for one in client.lrange("default", 0, -1)]
         assert len({one["headers"]["id"] for one in messages}) == THREADS * EACH
-        # kombu opens two each; a connection given up for its slowness closes at the server's leisure
+        # kombu opens two each; one given up for its slowness closes at the server's leisure
         eventually(lambda: len(client.client_list()) <= 2 * THREADS + 2)
 
 
@@ -113,8 +113,8 @@ def test_a_frozen_broker_costs_a_third_of_a_second_and_then_nothing(tmp_path: Pa
         assert wakes.send([wake()]) == 0
         assert wakes.depth("default") is None
         wakes.tell([Ended(1, "x", "failed")])
-        assert first < 1
-        assert time.monotonic() - started - first < 0.1
+        assert first < 5  # a third each would be half a minute
+        assert time.monotonic() - started - first < 0.3  # less than one alone would cost
         process.signal(signal.SIGCONT)
         assert sends_again(wakes)
 

@@ -259,7 +259,7 @@ def test_a_job_inherits_what_it_does_not_say(
 
 def test_a_past_run_at_means_now(rows: Rows, alice: Caller) -> None:
     row = rows.read(rows.submit(alice, run_at=now() - timedelta(days=3)).output_id)
-    assert abs((row.run_at - row.created_at).total_seconds()) < 0.5
+    assert abs((row.run_at - row.created_at).total_seconds()) < 60
     assert row.woken_at is not None
 
 
@@ -280,7 +280,7 @@ def test_the_deadline_is_kept_or_a_day_away(rows: Rows, alice: Caller) -> None:
     wish = (now() + timedelta(hours=1)).replace(microsecond=0)
     assert rows.read(rows.submit(alice, deadline=wish).output_id).deadline == wish
     row = rows.read(rows.submit(alice).output_id)
-    assert abs((row.deadline - row.created_at).total_seconds() - 86_400) < 1
+    assert abs((row.deadline - row.created_at).total_seconds() - 86_400) < 60
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_pause_says_since_when_why_and_by_whom(
     assert pause is not None
     assert (pause.reason, pause.by) == ("upgrade", "ada@example.org")
     assert pause.until is not None
-    assert 59 < (pause.until - pause.since).total_seconds() < 61
+    assert 30 < (pause.until - pause.since).total_seconds() < 90
     assert [(p.kind, p.name, p.by) for p in picture.pauses] == [
         ("bucket", "ollama:qwen:7b", None),
         ("model", "gpt-4", "ada@example.org"),
