@@ -6,8 +6,8 @@ Pure: each text is complete and can be pasted into a shell or an interpreter onc
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 KEY = "$LLM_JOBS_API_KEY"
@@ -18,13 +18,23 @@ _CLI_OPTIONS = ("status", "model", "queue", "feedback", "limit")
 Query = Mapping[str, str | int | bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCalls:
-    """The same request three times. `cli` is empty where no command does it."""
+    """The same request three times; empty where there is no such way to ask. `about` says what is
+    answered where it is not just what the page shows.
+    """
 
-    curl: str
-    python: str
+    curl: str = ""
+    python: str = ""
     cli: str = ""
+    about: str = ""
+
+
+EFFECTIVE_SETTINGS = ApiCalls(
+    cli="llm-jobs doctor",
+    about="The API tells nobody what it runs with. Where it runs, this command does.",
+)
+"""The settings in force, and the limits that follow from them."""
 
 
 def of_list(base_url: str, query: Query) -> ApiCalls:
@@ -39,6 +49,26 @@ def of_list(base_url: str, query: Query) -> ApiCalls:
             "        print(output.id, output.status)",
         ),
         cli=_cli_list(base_url, query) if set(query) <= set(_CLI_OPTIONS) else "",
+    )
+
+
+def of_counted(base_url: str, query: Query) -> ApiCalls:
+    """The rows that numbers were counted from."""
+    return replace(of_list(base_url, query), about="The rows these numbers are counted from.")
+
+
+def of_each(base_url: str, output_ids: Sequence[int]) -> ApiCalls:
+    """Several outputs, one after the other."""
+    address = f"{base_url}/api/v1/llm_outputs/"
+    each = "{" + ",".join(map(str, output_ids)) + "}" if len(output_ids) > 1 else output_ids[0]
+    return ApiCalls(
+        curl=curl(address, str(each)),
+        python=_python(
+            base_url,
+            f"for output_id in {list(output_ids)!r}:\n"
+            "        output = client.outputs.get(output_id)\n"
+            "        print(output.id, output.status, output.text)",
+        ),
     )
 
 

@@ -101,6 +101,9 @@ def test_nobody_sees_what_others_did(platform: Platform, alice: Person, ada: Per
     rows = some_jobs(platform, ada)
     mine = ada.open(f"/analytics?user={ada.email}")
     counted(mine, rows)
+    mine.goto("/analytics?by=user&range=24h")
+    mine.get_by_role("link", name=ada.email).click()
+    expect(mine.locator("[data-row]")).to_have_count(len(rows))
     page.goto(f"/analytics?user={ada.email}")  # a member's only user is the member
     expect(page.get_by_text("Nothing in this time")).to_be_visible()
 

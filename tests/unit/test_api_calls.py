@@ -43,6 +43,20 @@ def test_one_output_can_be_asked_for_three_ways() -> None:
     assert calls.cli.startswith("llm-jobs show 12")
 
 
+def test_several_outputs_are_asked_for_one_after_the_other() -> None:
+    both = api_calls.of_each(BASE, [12, 7])
+    assert shlex.split(both.curl)[1] == f"{BASE}/api/v1/llm_outputs/{{12,7}}"
+    assert "for output_id in [12, 7]:" in both.python
+    ast.parse(both.python)
+    assert shlex.split(api_calls.of_each(BASE, [12]).curl)[1] == f"{BASE}/api/v1/llm_outputs/12"
+
+
+def test_rows_behind_numbers_are_said_to_be_that() -> None:
+    calls = api_calls.of_counted(BASE, {"model": "gpt-4"})
+    assert calls.about
+    assert calls.curl == api_calls.of_list(BASE, {"model": "gpt-4"}).curl
+
+
 def test_any_address_can_be_asked_for_with_curl_and_plain_python() -> None:
     calls = api_calls.of_address(BASE, "/api/v1/prices", query={"model": "a&b'c", "provider": ""})
     words = shlex.split(calls.curl)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from api.web import addresses, render, sign_in
+from api.web import addresses, api_calls, render, sign_in
 from api.web.pages import Audience, Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.errors import Forbidden, InvalidParameter, TooManyRequests, Unauthenticated
@@ -66,7 +67,7 @@ def sign_out_now(visit: Visit) -> Response:
 @pages.get("/account")
 def account(visit: Visit) -> Response:
     """Who one is, and the form for a new password."""
-    return visit.page("account/account.html")
+    return _account(visit)
 
 
 @pages.post("/account/password")
@@ -81,12 +82,17 @@ def change_password(visit: Visit) -> Response:
                 new=visit.form.get("new", ""),
             )
     except (InvalidParameter, Forbidden) as refusal:
-        return visit.page("account/account.html", status=refusal.status, refusal=refusal.message)
+        return _account(visit, status=refusal.status, refusal=refusal.message)
     response = visit.go(
         render.address("sign_in_form"), said="The password is changed. Sign in with the new one."
     )
     sign_in.forget(response)
     return response
+
+
+def _account(visit: Visit, *, status: int = 200, refusal: str = "") -> Response:
+    calls = api_calls.of_address(base_url(visit), "/api/v1/me")
+    return visit.page("account/account.html", status=status, refusal=refusal, calls=calls)
 
 
 def _slow_down(visit: Visit, *whose: str) -> None:

@@ -43,7 +43,12 @@ def admin(visit: Visit) -> Response:
     """Where everything is, whether all is well, and what was done last."""
     with visit.runtime.database.read() as session:
         acts = audit.list_events(session, visit.caller, limit=NEWEST_ACTS)
-    return visit.page("admin/overview.html", acts=acts.rows, checks=health.readiness(visit.runtime))
+    return visit.page(
+        "admin/overview.html",
+        acts=acts.rows,
+        checks=health.readiness(visit.runtime),
+        calls=api_calls.of_address(base_url(visit), "/readyz"),
+    )
 
 
 @pages.get("/admin/agents", Audience.ADMINISTRATORS)
@@ -69,7 +74,8 @@ def agents(visit: Visit) -> Response:
 @pages.get("/admin/limits", Audience.ADMINISTRATORS)
 def limits(visit: Visit) -> Response:
     """What is held back, and how much of anything may be sent."""
-    return visit.page("admin/limits.html", groups=_limits(visit.runtime.settings))
+    groups = _limits(visit.runtime.settings)
+    return visit.page("admin/limits.html", groups=groups, calls=api_calls.EFFECTIVE_SETTINGS)
 
 
 @pages.get("/admin/settings", Audience.ADMINISTRATORS)
@@ -80,13 +86,22 @@ def effective_settings(visit: Visit) -> Response:
     for one in shown:
         sections.setdefault(one.section, []).append(one)
     changed = sum(not one.is_default for one in shown)
-    return visit.page("admin/settings.html", sections=sections, changed=changed)
+    return visit.page(
+        "admin/settings.html",
+        sections=sections,
+        changed=changed,
+        calls=api_calls.EFFECTIVE_SETTINGS,
+    )
 
 
 @pages.get("/admin/health", Audience.ADMINISTRATORS)
 def health_checks(visit: Visit) -> Response:
     """What `/readyz` says, for people."""
-    return visit.page("admin/health.html", checks=health.readiness(visit.runtime))
+    return visit.page(
+        "admin/health.html",
+        checks=health.readiness(visit.runtime),
+        calls=api_calls.of_address(base_url(visit), "/readyz"),
+    )
 
 
 @pages.get("/admin/audit", Audience.ADMINISTRATORS)
@@ -158,4 +173,4 @@ _FETCH_TIMEOUT = "LLM_JOBS_FETCH_TIMEOUT_SECONDS"
 
 
 def _s(seconds: float) -> str:
-    return f"{seconds:g} s"
+    return f"{seconds:,g} s"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.web import render
+from api.web import api_calls, render
 from api.web.comparison import compared
 from api.web.pages import Pages
 from api.web.views.output import read
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 
 pages = Pages()
@@ -27,5 +28,9 @@ def compare(visit: Visit, output_id: int, other: int) -> Response:
     stranger's."""
     before, after = read(visit, output_id).row, read(visit, other).row
     return visit.page(
-        "output/compare.html", before=before, after=after, sections=compared(before, after)
+        "output/compare.html",
+        before=before,
+        after=after,
+        sections=compared(before, after),
+        calls=api_calls.of_each(base_url(visit), [before["id"], after["id"]]),
     )

@@ -13,9 +13,11 @@ from typing import Any
 
 from flask import Response
 
-from api.web import plots, render, words
+from api.web import api_calls, plots, render, words
+from api.web.api_calls import ApiCalls
 from api.web.pages import Pages
 from api.web.plots import Plot, Series
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts, csv_text
 from app.errors import InvalidParameter
@@ -65,13 +67,14 @@ def quality_page(visit: Visit) -> Response:
         "query": _query(visit),
         "moment_words": plots.moment_words,
         "tries_names": TRIES,
-        "outputs_of": lambda group: _outputs_of(visit, by, group.name),
+        "outputs_of": partial(_outputs_of, visit, by),
     }
     if visit.wants_fragment:
         return visit.fragment("quality/board.html", **facts)
     return visit.page(
         "quality/page.html",
         **facts,
+        calls=_calls(visit, wanted),
         ranges=[(key, f"Last {name}") for key, (name, _) in RANGES.items()],
         groups=[(by.value, name) for by, name in GROUPS.items()],
         queues=[("", "All"), *((queue.value, queue.value) for queue in Queue)],
@@ -99,6 +102,7 @@ def compare_quality(visit: Visit) -> Response:
         span=plots.span,
         few=FEW_VOTES,
         query=_query(visit),
+        calls=_calls(visit, wanted),
         range_name=RANGES[_range(visit)][0],
     )
 
@@ -169,6 +173,19 @@ def _user_id(visit: Visit) -> int | None:
     return user.id
 
 
+def _calls(visit: Visit, wanted: Selection) -> ApiCalls:
+    """How to get the rows that are counted, as far as a list can say it."""
+    asked: dict[str, str | int | bool | None] = {
+        "model": wanted.model,
+        "queue": wanted.queue,
+        "created_after": iso(wanted.since),
+        "user": visit.query.get("user", "").strip() if visit.caller.is_admin else None,
+    }
+    asked["all_users"] = visit.caller.is_admin and not asked["user"]
+    given = {name: value for name, value in asked.items() if value}
+    return api_calls.of_counted(base_url(visit), given)
+
+
 def _query(visit: Visit) -> dict[str, str]:
     """The address's own parameters, for links that keep them."""
     return {name: visit.query[name] for name in FILTERS if visit.query.get(name)}
@@ -219,15 +236,17 @@ def _outputs_at(
     )
 
 
-def _outputs_of(visit: Visit, by: GroupBy, name: str) -> str:
+def _outputs_of(visit: Visit, by: GroupBy, group: quality.Group) -> str:
     """The list of outputs of a group; empty where a list has no such filter."""
-    if name == quality.OTHER or by is GroupBy.PROMPT:
-        return ""
     since = iso(datetime.now(UTC) - RANGES[_range(visit)][1])
-    everybody = "1" if visit.caller.is_admin else None
-    if by is GroupBy.USER:
+    if group.name == quality.OTHER or by is GroupBy.PROMPT:
         return ""
-    return render.address("outputs", **{by.value: name}, since=since, all=everybody)
+    if by is GroupBy.USER:
+        return (
+            render.address("outputs", user=group.label, since=since) if "@" in group.label else ""
+        )
+    everybody = "1" if visit.caller.is_admin else None
+    return render.address("outputs", **{by.value: group.name}, since=since, all=everybody)
 
 
 # --- what is exported

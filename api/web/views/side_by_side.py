@@ -10,8 +10,9 @@ from typing import Any
 
 from flask import Response
 
-from api.web import render
+from api.web import api_calls, render
 from api.web.pages import Pages
+from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import jobs
 from app.errors import NotFound
@@ -35,6 +36,7 @@ def side_by_side(visit: Visit, comparison_id: str) -> Response:
         left=sum(row["status"] not in ENDED for row in rows),
         comparison_id=comparison_id,
         ids=",".join(map(str, ids)),
+        calls=api_calls.of_each(base_url(visit), ids),
     )
 
 

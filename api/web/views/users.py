@@ -128,6 +128,7 @@ def _show(
         user=found,
         changed_at=iso(found.updated_at),
         roles=ROLES,
+        calls=api_calls.of_address(base_url(visit), "/api/v1/users"),
         given=visit.form if refusal else None,
         refusal=refusal,
     )
