@@ -20,7 +20,8 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from app import accounts, feedback, jobs, lifecycle, prices, statistics
-from app.jobs import JobRequest, Submission
+from app.jobs import IdempotencyRequest, JobRequest, Submission
+from app.jobs.compare import submit_compared
 from app.lifecycle import Completed, Delivery, Failed
 from app.lifecycle.ledger import Report
 from models import Attempt, LLMOutput
@@ -71,25 +72,50 @@ def main() -> None:
         for theme in ("light", "dark"):
             ada = person(browser, place, "ada", admin=True, viewport=SIZE, color_scheme=theme)
             ada.sign_in().close()
-            for view in views(shown):
+            for view in [*views(shown), *views_of(ada, place)]:
                 take(ada, view, FOLDER / f"{view.name}-{theme}.png")
             ada.context.close()
-        take_sign_in(browser, place)
+            take_sign_in(browser, place, theme)
 
 
 def views(shown: dict[str, Submission]) -> list[View]:
-    """Every page worth a picture."""
+    """Every page worth a picture, but for those of somebody's own rows."""
     output = f"/llm_outputs/{shown['again'].output_id}"
+    first, second = shown["markdown"].output_id, shown["changed"].output_id
     return [
         View("outputs", "/llm_outputs?all=1"),
         View("output", f"/llm_outputs/{shown['markdown'].output_id}"),
         View("attempts", f"{output}?tab=attempts", whole=True),
-        View("submit", f"/llm_outputs/new?from={shown['markdown'].output_id}", whole=True),
+        View("lineage", f"/llm_outputs/{second}?tab=lineage", whole=True),
+        View("difference", f"/llm_outputs/{first}/compare/{second}"),
+        View("regenerate", f"/llm_outputs/{first}/regenerate", whole=True),
+        View("submit", f"/llm_outputs/new?from={first}", whole=True),
         View("quality", "/analytics?by=model", whole=True),
         View("compare", "/analytics/compare?by=model&first=claude-sonnet-4-5&second=gpt-4"),
         View("queues", "/queues", whole=True),
         View("admin", "/admin"),
+        View("keys", "/admin/keys"),
+        View("users", "/admin/users"),
+        View("providers", "/admin/providers"),
+        View("prices", "/admin/prices"),
+        View("limits", "/admin/limits"),
+        View("settings", "/admin/settings"),
+        View("audit", "/admin/audit"),
+        View("account", "/account"),
+        View("health", "/admin/health"),
     ]
+
+
+def views_of(who: Person, place: Platform) -> list[View]:
+    """The same request asked of three models, side by side as they ended, by whoever looks."""
+    template, form, context = QUESTIONS[2]
+    request = JobRequest(template=template, context=context, format=form)
+    once = IdempotencyRequest(key=who.email, fingerprint="0" * 64)
+    models = ["simulator/echo", "simulator/hello", "gpt-4"]
+    made = submit_compared(place.runtime, who.caller, request, models, idempotency=once)
+    place.wait_ended(*made.output_ids, timeout=30)
+    ids = ",".join(map(str, made.output_ids))
+    return [View("side-by-side", f"/compare/{made.id}?ids={ids}", whole=True)]
 
 
 def take(who: Person, view: View, path: Path) -> None:
@@ -101,12 +127,12 @@ def take(who: Person, view: View, path: Path) -> None:
     page.close()
 
 
-def take_sign_in(browser: Browser, place: Platform) -> None:
+def take_sign_in(browser: Browser, place: Platform, theme: str) -> None:
     """The one page for nobody."""
-    nobody = browser.new_context(base_url=place.web_url, viewport=SIZE)  # type: ignore[arg-type]
+    nobody = browser.new_context(base_url=place.web_url, viewport=SIZE, color_scheme=theme)  # type: ignore[arg-type]
     page = nobody.new_page()
     page.goto("/sign-in")
-    page.screenshot(path=FOLDER / "sign-in-light.png")
+    page.screenshot(path=FOLDER / f"sign-in-{theme}.png")
     nobody.close()
 
 
@@ -136,6 +162,14 @@ def platform() -> Iterator[tuple[Platform, dict[str, Submission]]]:
                 "again": found.submit(model="simulator/fail-2"),
             }
             found.wait_ended(*shown.values(), timeout=30)
+            shown["changed"] = jobs.regenerate(
+                found.runtime,
+                found.caller,
+                shown["markdown"].output_id,
+                context={"concept": "message queues"},
+                model="simulator/echo",
+            )
+            found.wait_ended(shown["changed"], timeout=30)
             eventually(lambda: is_counted(found), timeout=60)
             found.submit_many(3, model="simulator/latency-60")
             jobs.submit(found.runtime, found.caller, scheduled())
