@@ -15,7 +15,10 @@ from typing import Any
 BYTE_ORDER_MARK = "\ufeff"
 """Without it spreadsheets read UTF-8 as something older."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""The latter four are the same at full width: some spreadsheets read them so."""
+
+_BLANK = ("\t", "\r", "\n")
 
 
 def line(values: Sequence[Any]) -> str:
@@ -38,4 +41,5 @@ def cell(value: Any) -> str | int:
     if isinstance(value, float):
         return repr(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    runs = text.startswith(_BLANK) or text.lstrip().startswith(_FORMULA)
+    return f"'{text}" if runs else text

@@ -52,8 +52,15 @@ def _check_origin() -> None:
             raise Forbidden("Forms of other sites are not accepted")
         return
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _host_of(origin) != request.host:
         raise Forbidden("Forms of other sites are not accepted")
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as `http://[`
+        return ""
 
 
 def _seed() -> str:

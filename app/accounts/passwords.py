@@ -1,12 +1,17 @@
 """Passwords of people who sign in to the pages: hashed with Argon2id, checked in constant effort.
 
 A wrong address costs as much time as a wrong password, and both are refused in the same words.
-Services use keys and need no password.
+Hashing costs tens of megabytes and of milliseconds by design, and anybody may ask for it: so checks
+wait for their turn, and none is made within a transaction that others wait for. Services use keys
+and need no password.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -16,8 +21,10 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.accounts.caller import Caller
 from app.audit import Action
-from app.errors import Forbidden, InvalidParameter, NotFound, Unauthenticated
+from app.db import Database
+from app.errors import Forbidden, InvalidParameter, NotFound, TooManyRequests, Unauthenticated
 from app.lookup import row_by_id
+from app.text import clean_text
 from models import User, WebSession
 from models.types import now
 
@@ -25,6 +32,14 @@ SHORTEST = 12
 LONGEST = 200
 """Longer ones only make hashing a way to keep us busy."""
 
+CHECKS_AT_ONCE = 2
+"""In one process; more would only slow each other down and add up their memory."""
+
+LONGEST_TURN_SECONDS = 5.0
+
+WRONG = "The address or the password is not right"
+
+_turns = BoundedSemaphore(CHECKS_AT_ONCE)
 _hasher = PasswordHasher()
 _NOBODYS_HASH = _hasher.hash(secrets.token_urlsafe())
 
@@ -38,36 +53,70 @@ def set_password(session: Session, caller: Caller, user_id: int, password: str) 
     user = row_by_id(session, User, user_id, for_update=True) if caller.sees(user_id) else None
     if user is None:
         raise NotFound(f"Unknown user: {user_id}")
-    user.password_hash = _hasher.hash(_checked(password))
-    user.updated_at = now()
-    session.execute(delete(WebSession).where(WebSession.user_id == user_id))
-    audit.record(session, caller, Action.PASSWORD_SET, subject=f"user:{user_id}")
+    _store(session, caller, user, _hasher.hash(_checked(password)))
 
 
-def change_password(session: Session, caller: Caller, *, current: str, new: str) -> None:
-    """One's own password, by somebody who knows the present one. Raises Forbidden otherwise."""
-    user = row_by_id(session, User, caller.user_id) if caller.user_id is not None else None
-    if user is None or not _matches(user.password_hash, current):
-        raise Forbidden("The present password is not right")
-    set_password(session, caller, user.id, new)
-
-
-def check_password(session: Session, email: str, password: str) -> User:
-    """The active user of an address and a password. Raises Unauthenticated, not saying which was
-    wrong.
+def change_password(database: Database, caller: Caller, *, current: str, new: str) -> None:
+    """One's own password, by somebody who knows the present one. Raises Forbidden otherwise, and as
+    `set_password` and `check_password`.
     """
-    user = session.scalar(select(User).where(User.email == email.strip().lower()))
-    right = _matches(user.password_hash if user else None, password)
+    with database.read() as session:
+        known = row_by_id(session, User, caller.user_id)
+    with _turn():
+        if known is None or not _matches(known.password_hash, current):
+            raise Forbidden("The present password is not right")
+        hashed = _hasher.hash(_checked(new))
+    with database.write() as session:
+        user = row_by_id(session, User, known.id, for_update=True)
+        if user is None or user.password_hash != known.password_hash:
+            raise Forbidden("The password was changed meanwhile")
+        _store(session, caller, user, hashed)
+
+
+def check_password(database: Database, email: str, password: str) -> User:
+    """The active user of an address and a password, as he was then.
+
+    Raises Unauthenticated, not saying which was wrong, and TooManyRequests when so many passwords
+    are being checked that it would take long.
+    """
+    with database.read() as session:
+        user = session.scalar(select(User).where(User.email == clean_text(email.strip().lower())))
+    with _turn():
+        right = _matches(user.password_hash if user else None, password)
     if user is None or not right or not user.active:
-        raise Unauthenticated("The address or the password is not right")
-    if user.password_hash and _hasher.check_needs_rehash(user.password_hash):
-        user.password_hash = _hasher.hash(password)
+        raise Unauthenticated(WRONG)
     return user
+
+
+def better_hash(user: User, password: str) -> str | None:
+    """His right password hashed as one is hashed today; None where it is already."""
+    if user.password_hash is None or not _hasher.check_needs_rehash(user.password_hash):
+        return None
+    with _turn():
+        return _hasher.hash(password)
 
 
 def generate_password() -> str:
     """A random password of 120 bits."""
     return secrets.token_urlsafe(15)
+
+
+def _store(session: Session, caller: Caller, user: User, hashed: str) -> None:
+    user.password_hash = hashed
+    user.updated_at = now()
+    session.execute(delete(WebSession).where(WebSession.user_id == user.id))
+    audit.record(session, caller, Action.PASSWORD_SET, subject=f"user:{user.id}")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One of the places for checking. Raises TooManyRequests when none becomes free."""
+    if not _turns.acquire(timeout=LONGEST_TURN_SECONDS):
+        raise TooManyRequests("Too many attempts to sign in", retry_after_seconds=5)
+    try:
+        yield
+    finally:
+        _turns.release()
 
 
 def _checked(password: str) -> str:

@@ -13,9 +13,10 @@ from sqlalchemy import case, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts.caller import Caller, caller_of
-from app.accounts.passwords import check_password
+from app.accounts.passwords import WRONG, better_hash, check_password
 from app.db import Database
 from app.errors import Unauthenticated, Unavailable
+from app.lookup import row_by_id
 from app.text import clean_text
 from models import User, WebSession
 from models.types import now, now_plus
@@ -45,19 +46,30 @@ class SignedIn:
     use_unrecorded: bool
 
 
-def sign_in(session: Session, email: str, password: str, *, user_agent: str = "") -> SignIn:
-    """Check a password and make a sign-in. Raises Unauthenticated."""
-    user = check_password(session, email, password)
+def sign_in(
+    database: Database, email: str, password: str, *, user_agent: str = "", instead_of: str = ""
+) -> SignIn:
+    """Check a password and make a sign-in. The browser's earlier one (`instead_of`, its token) is
+    over with it. Raises as `check_password`.
+    """
+    checked = check_password(database, email, password)
+    better = better_hash(checked, password)
     token = secrets.token_urlsafe(32)
-    session.execute(delete(WebSession).where(WebSession.expires_at <= now()))
-    session.add(
-        WebSession(
-            user_id=user.id,
-            token_sha256=_hash(token),
-            user_agent=clean_text(user_agent)[:255],
-            expires_at=now_plus(LONGEST_SECONDS),
+    with database.write() as session:
+        user = row_by_id(session, User, checked.id, for_update=True)
+        if user is None or not user.active or user.password_hash != checked.password_hash:
+            raise Unauthenticated(WRONG)  # changed while it was checked
+        user.password_hash = better or user.password_hash
+        session.execute(delete(WebSession).where(WebSession.expires_at <= now()))
+        sign_out(session, instead_of)
+        session.add(
+            WebSession(
+                user_id=user.id,
+                token_sha256=_hash(token),
+                user_agent=clean_text(user_agent)[:255],
+                expires_at=now_plus(LONGEST_SECONDS),
+            )
         )
-    )
     return SignIn(caller_of(user), token)
 
 

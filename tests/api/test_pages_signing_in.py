@@ -111,6 +111,15 @@ def test_guessing_one_persons_password_is_slowed_down(strict_house: House) -> No
     assert _try(strict_house, "bob@example.org", PASSWORD, place="10.0.1.1").status_code == 303
 
 
+def test_guessing_the_present_password_is_slowed_down(strict_house: House) -> None:
+    _flush(strict_house)
+    thief = signed_in(strict_house, strict_house.charlie)
+    guess = {"current": "a wrong password", "new": "another good password"}
+    said = [thief.post("/account/password", data=guess).status_code for _ in range(30)]
+    assert said[0] == 403
+    assert said[-1] == 429
+
+
 def is_in(one: Visitor) -> bool:
     """Whether the browser is signed in still."""
     return one.get("/account").status_code == 200
@@ -126,6 +135,28 @@ def test_signing_out_ends_the_sign_in_for_a_stolen_cookie_too(fresh: House) -> N
     assert alice.post("/sign-out", data={}).status_code == 303
     assert not is_in(alice)
     assert not is_in(thief)
+
+
+def test_signing_in_again_ends_the_browsers_earlier_sign_in(fresh: House) -> None:
+    with_password(fresh, fresh.alice)
+    browser, elsewhere = signed_in(fresh, fresh.bob), signed_in(fresh, fresh.bob)
+    thief = visitor(fresh)
+    earlier = browser.client.get_cookie(COOKIE)
+    assert earlier
+    thief.client.set_cookie(COOKIE, earlier.value)
+    data = {"email": "alice@example.org", "password": PASSWORD}
+    assert browser.post("/sign-in", data=data).status_code == 303
+    assert is_in(browser)
+    assert not is_in(thief)
+    assert is_in(elsewhere)
+
+
+@pytest.mark.parametrize("origin", ["null", "http://[", "https://evil.example", "//", ""])
+def test_a_form_of_an_odd_origin_is_refused(fresh: House, origin: str) -> None:
+    alice = signed_in(fresh, fresh.alice)
+    refused = alice.post("/sign-out", data={}, headers={"Origin": origin})
+    assert refused.status_code == 403
+    assert is_in(alice)
 
 
 def test_a_new_password_ends_every_sign_in(fresh: House) -> None:

@@ -34,8 +34,7 @@ def shell(database: Database, tmp_path: Path) -> Shell:
 
 
 def signed_in(database: Database, password: str) -> User:
-    with database.read() as session:
-        return check_password(session, "ada@example.org", password)
+    return check_password(database, "ada@example.org", password)
 
 
 def make_ada(shell: Shell) -> Done:

@@ -14,7 +14,22 @@ from hypothesis import strategies as st
 from app.csv_text import cell, line
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        "\u00a0@A1",
+        "＝1+1",
+        "＠SUM(A1)",
+    ],
+)
 def test_what_a_spreadsheet_would_run_begins_with_an_apostrophe(text: str) -> None:
     assert cell(text) == f"'{text}"
 

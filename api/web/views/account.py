@@ -37,10 +37,13 @@ def sign_in_now(visit: Visit) -> Response:
     email, password = visit.form.get("email", ""), visit.form.get("password", "")
     _slow_down(visit, f"address:{request.remote_addr}", f"email:{email.strip().lower()[:254]}")
     try:
-        with visit.runtime.database.write() as session:
-            made = accounts.sign_in(
-                session, email, password, user_agent=request.headers.get("User-Agent", "")
-            )
+        made = accounts.sign_in(
+            visit.runtime.database,
+            email,
+            password,
+            user_agent=request.headers.get("User-Agent", ""),
+            instead_of=request.cookies.get(sign_in.COOKIE, ""),
+        )
     except Unauthenticated as refusal:
         return visit.page(
             "account/sign_in.html",
@@ -73,14 +76,14 @@ def account(visit: Visit) -> Response:
 @pages.post("/account/password")
 def change_password(visit: Visit) -> Response:
     """Change one's own password; every sign-in ends, this one too."""
+    _slow_down(visit, f"email:{visit.caller.email}")
     try:
-        with visit.runtime.database.write() as session:
-            accounts.change_password(
-                session,
-                visit.caller,
-                current=visit.form.get("current", ""),
-                new=visit.form.get("new", ""),
-            )
+        accounts.change_password(
+            visit.runtime.database,
+            visit.caller,
+            current=visit.form.get("current", ""),
+            new=visit.form.get("new", ""),
+        )
     except (InvalidParameter, Forbidden) as refusal:
         return _account(visit, status=refusal.status, refusal=refusal.message)
     response = visit.go(
