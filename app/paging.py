@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,17 @@ class Page(Generic[Row]):
     @property
     def has_more(self) -> bool:
         return self.next is not None
+
+
+def every_row(page_after: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
+    """The rows of a whole list: `page_after` gives the page after a cursor (None: the first)."""
+    after: str | None = None
+    while True:
+        page = page_after(after)
+        yield from page.rows
+        after = page.next
+        if after is None:
+            return
 
 
 def newest_first(

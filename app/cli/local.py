@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.cli.machine import machine_database, machine_settings
 from app.cli.output import Exit, fail, note, show_json, show_table
 from app.db import Database
 from app.errors import Unavailable
+from app.paging import MOST, every_row
 from models import ApiKey, Role, User, WorkerHeartbeat
 
 _LONGEST_LIFE_DAYS = 36_500
@@ -131,15 +133,9 @@ def keys_create(
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def keys_list(as_json: bool) -> None:
     """List every key: its visible part, never its secret."""
-    found: list[dict[str, Any]] = []
-    after: str | None = None
     with machine_database().read() as session:
-        while True:
-            page = list_keys(session, OPERATOR, all_users=True, limit=100, after=after)
-            found += [_key(key) for key in page.rows]
-            after = page.next
-            if after is None:
-                break
+        list_page = partial(list_keys, session, OPERATOR, all_users=True, limit=MOST)
+        found = [_key(key) for key in every_row(lambda after: list_page(after=after))]
     if as_json:
         show_json(found)
     else:

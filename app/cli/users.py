@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from app.accounts import (
 from app.cli.machine import machine_database
 from app.cli.output import note, show_json, show_table
 from app.errors import NotFound
+from app.paging import MOST, every_row
 from models import Role, User
 
 _COLUMNS = ["id", "email", "name", "role", "active", "password", "tokens_left"]
@@ -45,15 +47,9 @@ def users_create(email: str, name: str, admin: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def users_list(as_json: bool) -> None:
     """List every user, newest first."""
-    found: list[dict[str, Any]] = []
-    after: str | None = None
     with machine_database().read() as session:
-        while True:
-            page = list_users(session, OPERATOR, limit=100, after=after)
-            found += [_user(user) for user in page.rows]
-            after = page.next
-            if after is None:
-                break
+        list_page = partial(list_users, session, OPERATOR, limit=MOST)
+        found = [_user(user) for user in every_row(lambda after: list_page(after=after))]
     if as_json:
         show_json(found)
     else:

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from app.errors import InvalidParameter
-from app.paging import cursor, read_cursor
+from app.paging import Page, cursor, every_row, read_cursor
 
 
 @pytest.mark.parametrize("row_id", [1, 42, 2**63 - 1])
@@ -44,3 +44,8 @@ def _encoded(text: str) -> str:
 def test_a_cursor_that_is_none_of_ours_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match="Invalid cursor"):
         read_cursor(text)
+
+
+def test_every_row_is_asked_for_page_by_page_until_there_is_no_next() -> None:
+    pages = {None: Page([3, 2], "a"), "a": Page([1], "b"), "b": Page([], None)}
+    assert list(every_row(pages.__getitem__)) == [3, 2, 1]
