@@ -1,7 +1,7 @@
 """Connections held open on purpose: a bounded number, so that they never take every thread.
 
-A held connection (an event stream, a `?wait=`) occupies a thread of this process. Counts are per
-process; nothing here is shared.
+A held connection (an event stream, a `?wait=`, a file that is read slowly) occupies a thread of
+this process. Counts are per process; nothing here is shared.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from models import ENDED
 Row = Mapping[str, Any]
 
 STREAMS_PER_USER = 3
+EXPORTS_PER_USER = 2
 RETRY_SECONDS = 5
 LOOK_SECONDS = 2.0
 """How soon a waiting request notices that its process is stopping."""
@@ -57,12 +58,13 @@ class Places:
 
 
 class Held:
-    """The two kinds of held connections of one process; a quarter of the threads stays free."""
+    """The kinds of held connections of one process; an eighth of the threads stays free."""
 
     def __init__(self, threads: int) -> None:
         most = max(1, threads * 3 // 8)
         self.streams = Places(most, per_user=STREAMS_PER_USER)
         self.waits = Places(most, per_user=most)
+        self.exports = Places(max(1, threads // 8), per_user=EXPORTS_PER_USER)
         self.stopping = threading.Event()
 
 
@@ -84,12 +86,20 @@ def take_stream(user: Hashable) -> Callable[[], None]:
 
     Raises TooManyRequests when the user has its streams, or the process its connections.
     """
-    places = held().streams
+    return _taken(held().streams, user, f"event streams; at most {STREAMS_PER_USER}")
+
+
+def take_export(user: Hashable) -> Callable[[], None]:
+    """A place for a file that is sent while it is read; as `take_stream`.
+
+    Whoever reads it slowly keeps a thread: one person must not keep them all.
+    """
+    return _taken(held().exports, user, f"exports; at most {EXPORTS_PER_USER}")
+
+
+def _taken(places: Places, user: Hashable, what: str) -> Callable[[], None]:
     if not places.take(user):
-        raise TooManyRequests(
-            f"Too many open event streams; at most {STREAMS_PER_USER} per user",
-            retry_after_seconds=RETRY_SECONDS,
-        )
+        raise TooManyRequests(f"Too many open {what} per user", retry_after_seconds=RETRY_SECONDS)
     once = threading.Lock()
 
     def give_back() -> None:

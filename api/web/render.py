@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 from flask import Response, current_app, g, render_template, request, url_for
 
-from api.web import assets, csrf, words
+from api.web import assets, csrf, sign_in, words
 from api.web.navigation import entries
 from api.web.notices import banners
 from app.accounts import Caller
@@ -42,7 +42,12 @@ def fragment(template: str, *, status: int = 200, caller: Caller | None, **facts
 def say(response: Response, sentence: str) -> None:
     """Let the next page show a sentence, once."""
     response.set_cookie(
-        NEWS_COOKIE, quote(sentence[:_LONGEST_NEWS]), max_age=30, httponly=True, samesite="Lax"
+        NEWS_COOKIE,
+        quote(sentence[:_LONGEST_NEWS]),
+        max_age=30,
+        httponly=True,
+        secure=sign_in.over_tls(current_app.extensions["llm_jobs"]),
+        samesite="Lax",
     )
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from flask import Response, g, request
 
 from app.accounts import Caller, note_seen, signed_in
 from app.accounts.sessions import LONGEST_SECONDS
-from app.errors import Unauthenticated
+from app.errors import Unauthenticated, Unavailable
 from app.runtime import Runtime
 
 COOKIE = "llm_jobs_session"
+
+LOOK_SECONDS = 15.0
+"""How long an open stream may outlive its sign-in."""
 
 
 def visitor(runtime: Runtime) -> Caller | None:
@@ -25,6 +31,34 @@ def visitor(runtime: Runtime) -> Caller | None:
     note_seen(runtime.database, found)
     g.caller, g.session_token = found.caller, token
     return found.caller
+
+
+def over(runtime: Runtime) -> Callable[[], bool]:
+    """Whether the current request's sign-in has ended since; for what stays open long.
+
+    It is looked up now and then only. A database that is away ends nothing.
+    """
+    token, looked, ended = str(g.session_token), time.monotonic(), False
+
+    def is_over() -> bool:
+        nonlocal looked, ended
+        if not ended and time.monotonic() - looked >= LOOK_SECONDS:
+            looked = time.monotonic()
+            ended = _ended(runtime, token)
+        return ended
+
+    return is_over
+
+
+def _ended(runtime: Runtime, token: str) -> bool:
+    try:
+        with runtime.database.read() as session:
+            signed_in(session, token)
+    except Unauthenticated:
+        return True
+    except Unavailable:
+        return False
+    return False
 
 
 def keep(response: Response, token: str, *, secure: bool) -> None:

@@ -25,6 +25,10 @@ MAX_LENGTH = 100_000
 MAX_TAGS = 20_000
 """HTML with more is shown unformatted: its parser is quadratic in how deep tags are nested."""
 
+MAX_CELLS = 30_000
+"""Markdown whose tables could have more is shown unformatted: short rows are filled up with empty
+cells, so that a few characters cost as much as many."""
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -51,6 +55,7 @@ _ATTRIBUTES = {
 _IMAGE_ATTRIBUTES = frozenset({"src", "alt", "title", "width", "height"})
 _SCHEMES = frozenset({"http", "https", "mailto"})
 _LINK_REL = "noopener noreferrer nofollow"
+_TABLE_HEAD = re.compile(r"^[-:|+*>\d.) \t]+$", re.MULTILINE)
 _SOLE_FENCE = re.compile(r"\s*```(html|markdown|md)[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
 
 
@@ -66,8 +71,19 @@ def render_html(format: str, text: str, *, images: bool = False) -> str | None:
         return f"<pre>{markup.escape(text)}</pre>"
     text = _without_fence(text)
     if format == "markdown":
+        if _most_cells(text) > MAX_CELLS:
+            return f"<pre>{markup.escape(text)}</pre>"
         return _cleaner(_TAGS, images).clean(_markdown(images).render(text))
     return _cleaner(_HTML_TAGS, images).clean(text)
+
+
+def _most_cells(text: str) -> int:
+    """How many cells the tables of a text can have at most: the line below a table's head says how
+    many columns it has."""
+    if "|" not in text:
+        return 0
+    columns = max((head.count("|") + 1 for head in _TABLE_HEAD.findall(text)), default=0)
+    return columns * (text.count("\n") + 1)
 
 
 def _without_fence(text: str) -> str:

@@ -74,8 +74,10 @@ def _flush(house: House) -> None:
 def test_behind_tls_every_cookie_is_kept_to_it(strict_house: House) -> None:
     _flush(strict_house)
     first = visitor(strict_house).get("/sign-in")
-    _, answer = sign_in(strict_house, strict_house.alice)
-    for cookie in (*first.headers.getlist("Set-Cookie"), cookie_of(answer)):
+    alice, answer = sign_in(strict_house, strict_house.alice)
+    last = alice.post("/sign-out", data={})
+    said = [one for one in last.headers.getlist("Set-Cookie") if one.startswith("llm_jobs_news=")]
+    for cookie in (*first.headers.getlist("Set-Cookie"), cookie_of(answer), *said):
         assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
 
 

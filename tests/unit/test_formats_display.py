@@ -275,6 +275,25 @@ def test_html_of_very_many_tags_is_shown_unformatted() -> None:
     assert html.startswith("<pre>&lt;b&gt;")
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(400, 1_000), (4_000, 500), (40, 10_000)])
+@pytest.mark.parametrize("before", ["", "> ", "  - "])
+def test_markdown_of_very_many_empty_cells_is_shown_unformatted(
+    columns: int, rows: int, before: str
+) -> None:
+    text = f"{before}{'|a' * columns}\n{before}{'|-' * columns}\n" + f"{before}|a\n" * rows
+
+    html = render_html("markdown", text)
+
+    assert html
+    assert html.startswith("<pre>")
+
+
+def test_a_large_markdown_table_is_a_table_still() -> None:
+    text = "|a" * 20 + "\n" + "|-" * 20 + "\n" + "|a" * 20 + ("\n" + "|a" * 20) * 1_000
+
+    assert str(render_html("markdown", text)).count("<tr>") == 1_002
+
+
 @pytest.mark.parametrize(
     ("format", "text"),
     [

@@ -9,7 +9,7 @@ from flask import Response, request
 
 from api import holding, sse
 from api.replies import as_json, without_content
-from api.web import answer_frame
+from api.web import answer_frame, sign_in
 from api.web.pages import Pages
 from api.web.views.output import read
 from api.web.visit import Visit
@@ -54,6 +54,7 @@ def events(visit: Visit, output_id: int) -> Response:
     if request.method == "HEAD":
         return sse.stream_response(iter(()))
     give_back, stopping = holding.take_stream(visit.caller.user_id), holding.held().stopping
+    over = sign_in.over(visit.runtime)
 
     def body() -> Iterator[bytes]:
         yield from sse.events_of(
@@ -61,7 +62,7 @@ def events(visit: Visit, output_id: int) -> Response:
             row,
             lambda: read(visit, output_id).row,
             after=sse.resumes_after(last_id),
-            stopping=stopping.is_set,
+            stopping=lambda: stopping.is_set() or over(),
         )
 
     return sse.stream_response(body(), on_close=give_back)

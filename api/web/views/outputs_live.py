@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from flask import Response
 
 from api import holding, sse
+from api.web import sign_in
 from api.web.pages import Pages
 from api.web.visit import Visit
 from app.errors import InvalidParameter
@@ -63,12 +64,13 @@ def output_news(visit: Visit) -> Response:
         give_back()
         feed.leave(tab, watcher)
 
-    stopping = holding.held().stopping
-    return sse.stream_response(events_of(watcher, stopping.is_set), on_close=left)
+    stopping, over = holding.held().stopping, sign_in.over(visit.runtime)
+    body = events_of(watcher, lambda: stopping.is_set() or over())
+    return sse.stream_response(body, on_close=left)
 
 
 def events_of(watcher: Watcher, stopping: Callable[[], bool]) -> Iterator[bytes]:
-    """The stream's bytes until the watcher is told to end, or the process stops."""
+    """The stream's bytes until the watcher is told to end, or `stopping` says so."""
     numbers = itertools.count(1)
     told = 0
     yield sse.KEEPALIVE  # the headers go out at once

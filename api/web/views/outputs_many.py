@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from flask import Response
 
+from api import holding
 from api.web import addresses, render
 from api.web.listing import Listing
 from api.web.pages import Pages
@@ -84,7 +85,10 @@ def do_to_many(visit: Visit) -> Response:
 
 @pages.get("/llm_outputs/export")
 def export_outputs(visit: Visit) -> Response:
-    """A file of the rows, sent while it is read."""
+    """A file of the rows, sent while it is read.
+
+    Raises TooManyRequests when the person is reading as many files as one may.
+    """
     listing, ticked = Listing.of(visit.query), _ticked(visit)
     texts = visit.query.get("texts") == "1"
     kind = visit.query.get("kind", "csv")
@@ -98,6 +102,7 @@ def export_outputs(visit: Visit) -> Response:
     body = as_csv(rows, texts=texts) if kind == "csv" else as_jsonl(rows)
     media = "text/csv; charset=utf-8" if kind == "csv" else "application/jsonl"
     response = Response(body, content_type=media)
+    response.call_on_close(holding.take_export(visit.caller.user_id))
     name = f"outputs-{datetime.now(UTC):%Y-%m-%d}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
