@@ -31,7 +31,7 @@ class ApiCalls:
 
 
 EFFECTIVE_SETTINGS = ApiCalls(
-    cli="llm-jobs doctor",
+    cli="llm-jobs doctor --settings",
     about="The API tells nobody what it runs with. Where it runs, this command does.",
 )
 """The settings in force, and the limits that follow from them."""

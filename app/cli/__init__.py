@@ -60,11 +60,15 @@ for command in (
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def doctor(as_json: bool) -> None:
-    """Check database, migrations, broker, workers and providers; say what to do."""
-    from app.cli.doctor import examine
+@click.option("--settings", is_flag=True, help="Show the settings in force instead of checking.")
+def doctor(as_json: bool, settings: bool) -> None:
+    """Check database, migrations, broker, workers and providers; say what to do.
 
-    sys.exit(examine(as_json=as_json))
+    With --settings: every setting of this machine and its value; secrets are only told as set.
+    """
+    from app.cli.doctor import examine, show_settings
+
+    sys.exit(show_settings(as_json=as_json) if settings else examine(as_json=as_json))
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""`llm-jobs doctor`: is everything there that jobs need, and if not, what to do about it."""
+"""`llm-jobs doctor`: is everything there that jobs need, and if not, what to do about it.
+
+Also the settings in force here, without their secrets.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import log, migrate
 from app.cli.output import Exit, show_json
 from app.db import Database
+from app.effective import effective
 from app.errors import Unavailable
 from app.providers.registry import known_models
 from app.queue import WakeQueue
@@ -45,6 +49,17 @@ def examine(*, as_json: bool) -> int:
             if finding.advice and not finding.ok:
                 click.echo(f"     → {finding.advice}")
     return Exit.OK if all(finding.ok for finding in findings) else Exit.JOB_FAILED
+
+
+def show_settings(*, as_json: bool) -> int:
+    """Show what is in force here, as the page of settings does; those that differ are marked."""
+    shown = effective(load_settings())
+    if as_json:
+        show_json([asdict(one) for one in shown])
+    else:
+        for one in shown:
+            click.echo(f"{' ' if one.is_default else '*'} {one.name}: {one.value}")
+    return Exit.OK
 
 
 def check_all(settings: Settings) -> Iterator[Finding]:

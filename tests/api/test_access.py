@@ -61,6 +61,7 @@ NEEDS: dict[str, str] = {
     "resumeModel": ADMINISTRATOR,
     "listAuditEvents": ADMINISTRATOR,
     "checkProcess": PUBLIC,
+    "checkAlive": PUBLIC,
     "checkReadiness": PUBLIC,
     "readMetrics": "ops:read",
 }

@@ -108,9 +108,10 @@ def test_odd_pauses_are_400(shared: House, sent: dict[str, Any]) -> None:
     assert shared.post(f"{QUEUES}/low/pause", as_=shared.ada, json=sent).status_code == 400
 
 
-def test_healthz_looks_at_nothing_but_the_process(house: House) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/livez"])
+def test_healthz_looks_at_nothing_but_the_process(house: House, path: str) -> None:
     house.database.dispose()
-    answer = house.get("/healthz?probe=1")
+    answer = house.get(f"{path}?probe=1")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
 
 

@@ -247,6 +247,7 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("pauseModel", 200): done("pauseModel"),
     ("resumeModel", 200): done("resumeModel"),
     ("checkProcess", 200): done("checkProcess"),
+    ("checkAlive", 200): done("checkAlive"),
     ("checkReadiness", 200): ready,
     ("checkReadiness", 503): done("checkReadiness"),
     ("readMetrics", 200): done("readMetrics"),

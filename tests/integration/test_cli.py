@@ -476,6 +476,27 @@ def test_doctor_on_an_empty_machine_names_each_missing_part_and_touches_nothing(
     assert list(bare.directory.iterdir()) == []
 
 
+def test_doctor_shows_the_settings_in_force_and_no_secret(bare: Shell) -> None:
+    secrets = {
+        "OPENAI_API_KEY": "sk-canary-5f1c",
+        "DATABASE_URL": "postgresql://jobs:canary-77@db.example/jobs",
+        "LLM_JOBS_RETRIES": "3",
+    }
+    told = bare("doctor", "--settings", env=secrets)
+    assert told.status == OK
+    assert "* LLM_JOBS_RETRIES: 3" in told.out
+    assert "* OPENAI_API_KEY: set" in told.out
+    assert "  LLM_JOBS_MAX_AGE_SECONDS: " in told.out
+    as_json = bare("doctor", "--settings", "--json", env=secrets)
+    found = {one["name"]: one for one in as_json.json}
+    assert (found["LLM_JOBS_RETRIES"]["value"], found["LLM_JOBS_RETRIES"]["is_default"]) == (
+        "3",
+        False,
+    )
+    for out in (told.out, told.err, as_json.out):
+        assert "canary" not in out
+
+
 def test_doctor_tells_an_old_database_from_a_missing_one(bare: Shell, tmp_path: Path) -> None:
     env = {"DATABASE_URL": f"sqlite:///{tmp_path}/jobs.db"}
     (tmp_path / "jobs.db").touch()
