@@ -13,11 +13,10 @@
 //
 // A new `data-status` is read out. The document tells `llm-jobs:refetched` after each change.
 // A hidden tab rests. Without the stream (refused, or lost) the page asks every 5 s and tries again.
+import { keepPace, pace } from "./pace.js";
 import { ask, become, elements } from "./refetch.js";
 
-const STORE = "llm-jobs-refresh";
 const TAB = "llm-jobs-tab";
-const PACES = ["live", "5", "30", "off"];
 const LIVE_SECONDS = 5;
 const GATHER_MS = 200;
 const LEAST_MS = 2000; // between two answers to news for the same part
@@ -80,24 +79,8 @@ export function announce(sentence) {
 
 // --- the chosen pace
 
-function pace() {
-  let kept = "live";
-  try {
-    kept = localStorage.getItem(STORE) ?? kept;
-  } catch {
-    // Storage may be forbidden.
-  }
-  return PACES.includes(kept) ? kept : "live";
-}
-
 function choose(chosen) {
-  try {
-    localStorage.setItem(STORE, chosen);
-  } catch {
-    // Only for this page then.
-  }
-  const choice = document.querySelector("[data-refresh-choice]");
-  if (choice) choice.value = chosen;
+  keepPace(chosen);
   announce(chosen === "off" ? "Updates are off" : `Updates: ${chosen === "live" ? "live" : `every ${chosen} seconds`}`);
   rest();
   wake();

@@ -1,14 +1,13 @@
 // One output's page: while its job runs it follows the event stream, shows the answer as it is
 // written and fetches its inner part again when something changed. And its votes, dialog and frame.
 import { say } from "./forms.js";
+import { keepPace, pace } from "./pace.js";
 import { ask, become, elements } from "./refetch.js";
 
 const ENDED = ["completed", "failed", "cancelled"];
 const POLL_MS = 3000;
 const SLOW_POLL_MS = 10000;
 const STREAM_AGAIN_MS = 30000;
-const STORE = "llm-jobs-refresh"; // the choice in the header, shared with the lists (live.js)
-const PACES = ["live", "5", "30", "off"];
 
 const live = { source: null, timer: 0 };
 const answer = { text: "", seen: 0, gap: false };
@@ -47,24 +46,8 @@ function shown() {
 
 // --- following
 
-function pace() {
-  let kept = "live";
-  try {
-    kept = localStorage.getItem(STORE) ?? kept;
-  } catch {
-    // Storage may be forbidden.
-  }
-  return PACES.includes(kept) ? kept : "live";
-}
-
 function choose(chosen) {
-  try {
-    localStorage.setItem(STORE, chosen);
-  } catch {
-    // Only for this page then.
-  }
-  const choice = document.querySelector("[data-refresh-choice]");
-  if (choice) choice.value = chosen;
+  keepPace(chosen);
   rest("");
   if (!ended()) begin();
 }
