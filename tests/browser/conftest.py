@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.browser.one_output import Submit, submitting
 from tests.support.browser import Person, person, running_browser
 from tests.support.databases import SQLiteDatabases
 from tests.support.platform import Platform, running_platform
@@ -66,3 +67,10 @@ def ada(someone: Callable[..., Person]) -> Person:
     found = someone("ada", admin=True)
     found.sign_in().close()
     return found
+
+
+@pytest.fixture
+def submit(platform: Platform) -> Iterator[Submit]:
+    """Submits as somebody, and leaves nothing running."""
+    with submitting(platform) as found:
+        yield found

@@ -30,4 +30,9 @@ def faults_in_both_themes(page: Page) -> list[str]:
 def fits_a_small_screen(page: Page) -> bool:
     """Whether a screen of 320 points shows it without scrolling sideways."""
     page.set_viewport_size(_SMALLEST)  # type: ignore[arg-type]
+    return fits(page)
+
+
+def fits(page: Page) -> bool:
+    """Whether the screen, as it is, shows the page without scrolling sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))

@@ -15,8 +15,11 @@ Submit = Callable[..., Submission]
 
 
 @contextmanager
-def submitting(platform: Platform) -> Iterator[Submit]:
-    """Submits as somebody; what has not ended at the block's end is cancelled."""
+def submitting(platform: Platform, **usual: object) -> Iterator[Submit]:
+    """Submits as somebody; what has not ended at the block's end is cancelled.
+
+    `usual` is what a request says where a test says nothing.
+    """
     made: list[tuple[Person, Submission]] = []
 
     def submit(who: Person, **wanted: object) -> Submission:
@@ -24,6 +27,7 @@ def submitting(platform: Platform) -> Iterator[Submit]:
             "template": "Explain {{concept}} to a beginner",
             "context": {"concept": "machine learning"},
             "model": "simulator/echo",
+            **usual,
         }
         request = JobRequest(**{**own, **wanted})  # type: ignore[arg-type]
         made.append((who, jobs.submit(platform.runtime, who.caller, request)))

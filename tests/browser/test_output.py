@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.one_output import Submit, path, submitting
+from tests.browser.one_output import Submit, path
 from tests.support.browser import Person
 from tests.support.platform import Platform
 
 LONG = {"max_tokens": 5000}
 """An answer that may be so long is always streamed."""
-
-
-@pytest.fixture
-def submit(platform: Platform) -> Iterator[Submit]:
-    """Submits as somebody, and leaves nothing running."""
-    with submitting(platform) as found:
-        yield found
 
 
 def test_each_tab_is_a_link_that_changes_the_page_in_place(

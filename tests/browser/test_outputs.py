@@ -13,31 +13,21 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from app import jobs
-from app.jobs import JobRequest, Submission
+from app.jobs import Submission
 from app.moments import iso
+from tests.browser.one_output import Submit, submitting
 from tests.support.browser import Person
 from tests.support.platform import Platform
 
-Submit = Callable[..., Submission]
 LIST = "/llm_outputs"
 
 
 @pytest.fixture
 def submit(platform: Platform) -> Iterator[Submit]:
     """Submits as somebody, and leaves nothing waiting or running."""
-    made: list[tuple[Person, Submission]] = []
-
-    def one(person: Person, **wanted: Any) -> Submission:
-        fields = {"template": "Tell {{name}} a story", "context": {"name": "Ann"}, **wanted}
-        request = JobRequest(**{"model": "simulator/echo", **fields})
-        made.append((person, jobs.submit(platform.runtime, person.caller, request)))
-        return made[-1][1]
-
-    yield one
-    for person, job in made:
-        if not platform.row(job).finished_at:
-            jobs.cancel(platform.runtime, person.caller, job.job_id)
-    platform.wait_ended(*(job for _, job in made))
+    with submitting(platform, template="Tell {{name}} a story", context={"name": "Ann"}) as found:
+        yield found
+    platform.wait_all_ended()
 
 
 @pytest.fixture

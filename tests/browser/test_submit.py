@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from models import LLMOutput
+from tests.browser.looking import fits, violations
 from tests.support.browser import Person
 from tests.support.platform import Platform
 
 NEW = "/llm_outputs/new"
 TEMPLATE = "Explain {{concept}} to {{user.name}}"
-_WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 Someone = Callable[..., Person]
 
@@ -39,17 +37,6 @@ def rows_of(platform: Platform, person: Person) -> list[LLMOutput]:
         found = list(session.scalars(query.order_by(LLMOutput.id)))
         session.expunge_all()
         return found
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds wrong, as sentences."""
-    options: dict[str, Any] = {"runOnly": {"type": "tag", "values": _WCAG}}
-    found = Axe().run(page, options=options).response["violations"]
-    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
-
-
-def without_sideways_scrolling(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 def test_variables_become_fields_while_one_types(alice: Person) -> None:
@@ -261,8 +248,8 @@ def test_everything_fits_a_narrow_screen(someone: Someone, platform: Platform) -
     write(page, "{{" + "a_long_name" * 20 + "}} " + "word" * 100)
     page.get_by_role("heading", name="Compare models").click()
     expect(page.get_by_role("region", name="Preview")).to_contain_text("wordword")
-    assert without_sideways_scrolling(page)
+    assert fits(page)
     page.get_by_label("Other models, one a line").fill("simulator/" + "x" * 80)
     page.get_by_role("button", name="Submit to all").click()
     page.wait_for_url("**/compare/**")
-    assert without_sideways_scrolling(page)
+    assert fits(page)
