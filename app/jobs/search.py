@@ -36,6 +36,7 @@ _GOING: Mapping[str | None, Any] = {
 }
 """Statuses a row leaves again, and the column of their partial index."""
 
+_OPEN = (Status.PENDING, Status.PROCESSING)
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -95,8 +96,10 @@ def count_matching(
 ) -> Counted:
     """How many rows a list would show, counted up to `cap`. Raises as `list_outputs` does."""
     found = select(LLMOutput.id).where(*matching(session, caller, filters or Filters()))
-    newest = found.order_by(LLMOutput.id.desc()).limit(cap + 1).subquery()
-    count = session.scalars(select(func.count()).select_from(newest)).one()
+    if filters is None or filters.status not in _OPEN:  # whose indexes are in another order
+        found = found.order_by(LLMOutput.id.desc())
+    counted = found.limit(cap + 1).subquery()
+    count = session.scalars(select(func.count()).select_from(counted)).one()
     return Counted(min(count, cap), count > cap)
 
 
