@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.one_output import Someone, Submit, path, submitting
+from tests.browser.one_output import Someone, Submit, path
 from tests.support.browser import Person
 from tests.support.platform import Platform
 
 TABS = ("result", "raw", "prompt", "context", "attempts", "lineage", "trace")
-
-
-@pytest.fixture
-def submit(platform: Platform) -> Iterator[Submit]:
-    """Submits as somebody, and leaves nothing running."""
-    with submitting(platform) as found:
-        yield found
 
 
 def test_a_thumb_shows_at_once_and_is_toggled(

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from app import feedback
 from models import Attempt, LLMOutput
-from tests.browser.one_output import Submit, path, submitting
+from tests.browser.one_output import Submit, path
 from tests.support.browser import Person
 from tests.support.platform import Platform
 
@@ -96,13 +96,6 @@ def running_trap() -> Iterator[Trap]:
 def trap() -> Iterator[Trap]:
     """A trap nobody has fallen into."""
     with running_trap() as found:
-        yield found
-
-
-@pytest.fixture
-def submit(platform: Platform) -> Iterator[Submit]:
-    """Submits as somebody, and leaves nothing running."""
-    with submitting(platform) as found:
         yield found
 
 
