@@ -40,6 +40,8 @@ def test_without_scripts_one_lists_filters_votes_and_runs_again(
     job = submit(platform, alice)
     platform.wait_ended(job)
     page = alice.open(LIST)
+    for scripted in page.locator(".needs-script").all():
+        expect(scripted).to_be_hidden()
     row = page.locator(f"#row-{job.output_id}")
     row.get_by_role("button", name="Thumbs up").click()
     page.wait_for_url(f"**{LIST}")

@@ -54,7 +54,7 @@ def test_the_numbers_are_those_of_the_rows(platform: Platform, alice: Person) ->
     other = page.locator("tr", has=page.get_by_role("link", name="simulator/500"))
     expect(other).to_contain_text("no votes")
     expect(page.locator(".plot-states rect title").first).to_contain_text("completed 20")
-    expect(page.locator(".lines canvas").first).to_be_visible()
+    expect(page.locator(".curves canvas").first).to_be_visible()
 
     page.get_by_role("link", name="simulator/500").click()
     expect(page.locator("[data-row]")).to_have_count(2)
