@@ -13,8 +13,6 @@ from typing import TypeVar
 
 from flask import Response
 
-from api.web.visit import Visit
-
 View = TypeVar("View", bound=Callable[..., Response])
 
 
@@ -63,7 +61,3 @@ class Pages:
             return view
 
         return register
-
-
-#: Says what a view is: called with the visit and the arguments of its path.
-PageView = Callable[[Visit], Response]

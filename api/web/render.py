@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -21,8 +20,6 @@ POLICY = (
 )
 NEWS_COOKIE = "llm_jobs_news"
 _LONGEST_NEWS = 300
-
-Notices = Callable[[], Any]
 
 
 def page(template: str, *, status: int = 200, caller: Caller | None, **facts: Any) -> Response:
