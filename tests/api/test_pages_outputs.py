@@ -264,7 +264,7 @@ def test_an_odd_address_is_refused_in_words_or_finds_nothing(
 ) -> None:
     house.submit()
     for query in ODD:
-        answer = alice.get(f"{path}?{query}&act=export&which=matching")
+        answer = alice.get(f"{path}?{query}&act=export&which=matching", buffered=True)
         assert answer.status_code in (200, 400, 403), f"{path}?{query}"
         if path != f"{LIST}/export":
             assert answer.content_type == "text/html; charset=utf-8"
@@ -370,7 +370,7 @@ def test_a_csv_file_read_back_is_the_rows_and_runs_nothing(house: House, alice: 
     jobs = {name: house.submit(template=f"{text}") for name, text in NASTY.items()}
     for name, job in jobs.items():
         house.complete(job, NASTY[name])
-    answer = alice.get(f"{LIST}/export?which=matching&kind=csv&texts=1")
+    answer = alice.get(f"{LIST}/export?which=matching&kind=csv&texts=1", buffered=True)
     assert answer.content_type == "text/csv; charset=utf-8"
     assert re.fullmatch(
         r'attachment; filename="outputs-[\d-]{10}\.csv"', answer.headers["Content-Disposition"]
@@ -391,7 +391,7 @@ def test_a_csv_file_read_back_is_the_rows_and_runs_nothing(house: House, alice: 
 def test_json_lines_are_the_rows_as_they_are(house: House, alice: Visitor) -> None:
     job = house.submit(template=NASTY["formula"])
     house.complete(job, NASTY["plain"])
-    answer = alice.get(f"{LIST}/export?which=matching&kind=jsonl&texts=1")
+    answer = alice.get(f"{LIST}/export?which=matching&kind=jsonl&texts=1", buffered=True)
     (row,) = [json.loads(line) for line in answer.get_data().decode().splitlines()]
     assert row["id"] == job["output_id"]
     assert row["template"] == NASTY["formula"]
@@ -402,7 +402,11 @@ def test_json_lines_are_the_rows_as_they_are(house: House, alice: Visitor) -> No
 def test_without_texts_no_prompt_or_answer_is_in_the_file(house: House, alice: Visitor) -> None:
     house.complete(house.submit(template="x" * 500), "an answer nobody should see")
     for kind in ("csv", "jsonl"):
-        sent = alice.get(f"{LIST}/export?which=matching&kind={kind}").get_data().decode()
+        sent = (
+            alice.get(f"{LIST}/export?which=matching&kind={kind}", buffered=True)
+            .get_data()
+            .decode()
+        )
         assert "nobody should see" not in sent
         assert "x" * 160 in sent
         assert "x" * 161 not in sent
@@ -415,16 +419,20 @@ def test_an_export_goes_on_over_many_batches_and_keeps_to_its_filters(
     wanted = [house.submit(queue="low") for _ in range(11)]
     house.submit(queue="high")
     house.submit(house.bob, queue="low")
-    sent = alice.get(f"{LIST}/export?which=matching&kind=jsonl&queue=low").get_data().decode()
+    sent = (
+        alice.get(f"{LIST}/export?which=matching&kind=jsonl&queue=low", buffered=True)
+        .get_data()
+        .decode()
+    )
     assert [json.loads(line)["id"] for line in sent.splitlines()] == ids(*reversed(wanted))
 
 
 def test_ticked_rows_alone_are_exported(house: House, alice: Visitor) -> None:
     first, _, third = (house.submit() for _ in range(3))
     path = f"{LIST}/export?kind=jsonl&id={first['output_id']}&id={third['output_id']}"
-    sent = alice.get(path).get_data().decode()
+    sent = alice.get(path, buffered=True).get_data().decode()
     assert [json.loads(line)["id"] for line in sent.splitlines()] == ids(third, first)
-    assert alice.get(f"{LIST}/export?kind=jsonl").get_data() == b""
+    assert alice.get(f"{LIST}/export?kind=jsonl", buffered=True).get_data() == b""
 
 
 # Saved views
