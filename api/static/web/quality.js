@@ -35,7 +35,7 @@ function draw(place) {
       height: HEIGHT,
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((t) => written(t, place)) }],
+      axes: [{ ...axis, values: (_, ticks, __, ___, step) => ticks.map((t) => when(t, step)) }, { ...axis, size: 56, values: (_, ticks) => ticks.map((t) => written(t, place)) }],
       series: [
         { value: (_, at) => (at == null ? "" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")) },
         ...names.map((name, i) => ({
@@ -52,6 +52,14 @@ function draw(place) {
     data,
     place,
   );
+}
+
+// A tick as the bars beside say it: "14 Nov", or "09:00" where ticks are less than a day apart.
+function when(seconds, step) {
+  const moment = new Date(seconds * 1000);
+  const midnight = seconds % 86400 === 0;
+  const how = step >= 86400 || midnight ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+  return new Intl.DateTimeFormat("en-GB", { ...how, timeZone: "UTC" }).format(moment);
 }
 
 function value(cell) {
