@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 from api.web import render
 from app.accounts import Caller
 from app.runtime import Runtime
+from app.text import clean_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Visit:
     @property
     def query(self) -> MultiDict[str, str]:
         """What stands behind the `?` of the address."""
-        return request.args
+        return _storable(request.args)
 
     @property
     def form(self) -> MultiDict[str, str]:
@@ -61,3 +62,11 @@ class Visit:
         if said:
             render.say(response, said)
         return response
+
+
+def _storable(sent: MultiDict[str, str]) -> MultiDict[str, str]:
+    """The same without NUL, which no keyboard makes and PostgreSQL refuses even in a question."""
+    if not any("\x00" in name or "\x00" in value for name, value in sent.items(multi=True)):
+        return sent
+    pairs = sent.items(multi=True)
+    return MultiDict([(clean_text(name), clean_text(value)) for name, value in pairs])
