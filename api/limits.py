@@ -31,6 +31,16 @@ def count_request(runtime: Runtime, caller: Caller) -> None:
         )
 
 
+def count_form(runtime: Runtime, caller: Caller) -> None:
+    """Take one form of a page from its sender's rate, which is a key's. Raises TooManyRequests."""
+    left = runtime.limiter.check(f"person:{caller.user_id}")
+    if not left.allowed:
+        raise TooManyRequests(
+            f"Too many forms at once; {runtime.settings.rate_limit} are taken",
+            retry_after_seconds=left.retry_after_seconds,
+        )
+
+
 def count_refusal(runtime: Runtime, address: str) -> None:
     """Take one wrong key from an address's rate. Right keys are never counted here.
 

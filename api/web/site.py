@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, redirect, request
 
+from api import limits
 from api.routing import UNSAFE, runtime
 from api.web import assets, csrf, render, sign_in
 from api.web.pages import Audience, Page
@@ -45,6 +46,8 @@ def _view(page: Page) -> Callable[..., Response]:
             caller.require_administrator()
         if page.method in UNSAFE:
             csrf.check()
+            if caller is not None:
+                limits.count_form(here, caller)
         response = page.view(Visit(here, caller), **arguments)
         csrf.keep_seed(response, secure=sign_in.over_tls(here))
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.web.pages import Page
+from app.limits import Allowance
 from tests.api.house import House
 from tests.api.page_lines import (
     FILLED,
@@ -106,4 +107,21 @@ def test_pages_know_no_keys_and_the_api_no_cookies(fresh: House) -> None:
         answer = visitor(fresh).client.open(path, method=method, headers=fresh.ada.headers)
         assert answer.status_code == 303, path
         assert answer.location.startswith("/sign-in")
+    assert dump(fresh) == before
+
+
+def test_forms_have_the_rate_of_a_key(fresh: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = signed_in(fresh, fresh.alice)
+    asked: list[str] = []
+
+    def spent(_limiter: object, key: str, cost: int = 1) -> Allowance:
+        asked.append(key)
+        return Allowance(False, 1, 0, 60, 60)
+
+    token, before = alice.token(), dump(fresh)
+    monkeypatch.setattr("app.limits.RateLimiter.check", spent)
+    answer = alice.post("/llm_outputs/new", token=token, data={"template": "x", "do": "submit"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
+    assert asked == [f"person:{fresh.alice.user_id}"]
+    assert alice.get("/llm_outputs").status_code == 200
     assert dump(fresh) == before
