@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from structlog.contextvars import clear_contextvars
 
 from app.dev.redis import EmbeddedRedis
 from app.migrate import upgrade
@@ -23,15 +24,22 @@ from tests.support.redis_server import running_redis
 _DATABASES = ("sqlite", "postgresql")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_traces() -> None:
+    """Nothing is sent to a collector of the machine: tests of telemetry have their own."""
+    for name in [n for n in os.environ if n.startswith("OTEL_")]:
+        del os.environ[name]
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees a setting of the machine it runs on; settings are read anew in each."""
     names = {str(field.alias) for field in Settings.model_fields.values()}
-    for name in list(os.environ):
-        if name.removesuffix("_FILE") in names or name.startswith("OTEL_"):
-            monkeypatch.delenv(name)
+    for name in [n for n in os.environ if n.removesuffix("_FILE") in names]:
+        monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     load_settings.cache_clear()
+    clear_contextvars()  # what an earlier test of this thread bound to its log lines
     yield
     load_settings.cache_clear()
 

@@ -89,6 +89,7 @@ def stand_in_plan(directory: Path, *, broken: set[str]) -> Plan:
             host="127.0.0.1", web_port=port, flower_port=free_port(), simulator_port=free_port()
         ),
         flower_auth="admin:pass:word",
+        password="correct horse battery",
         env=env,
     )
 
