@@ -30,13 +30,12 @@ FEW = 2_000
 """So many waiting or running rows are looked up by their index; more are met soon enough."""
 
 _OTHER = aliased(LLMOutput)
-_GOING: Mapping[str | None, Any] = {
-    Status.PENDING: _OTHER.deadline,
-    Status.PROCESSING: _OTHER.lease_expires_at,
+_GOING: Mapping[str | None, str] = {
+    Status.PENDING: "deadline",
+    Status.PROCESSING: "lease_expires_at",
 }
 """Statuses a row leaves again, and the column of their partial index."""
 
-_OPEN = (Status.PENDING, Status.PROCESSING)
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -96,7 +95,9 @@ def count_matching(
 ) -> Counted:
     """How many rows a list would show, counted up to `cap`. Raises as `list_outputs` does."""
     found = select(LLMOutput.id).where(*matching(session, caller, filters or Filters()))
-    if filters is None or filters.status not in _OPEN:  # whose indexes are in another order
+    if filters is not None and filters.status in _GOING:
+        found = found.where(*_by_its_index(filters.status, LLMOutput))  # which has another order
+    else:
         found = found.order_by(LLMOutput.id.desc())
     counted = found.limit(cap + 1).subquery()
     count = session.scalars(select(func.count()).select_from(counted)).one()
@@ -191,12 +192,19 @@ def _among_the_going(session: Session, filters: Filters) -> list[ColumnElement[b
         return []
     if filters.status not in _GOING:
         return []
-    status: ColumnElement[str] = literal_column(f"'{filters.status}'")
-    # True of every such row on both databases, and what makes SQLite choose the partial index.
-    indexed = _GOING[filters.status] > literal_column("'-infinity'")
-    going = select(_OTHER.id).where(_OTHER.status == status, indexed)
+    going = select(_OTHER.id).where(*_by_its_index(filters.status, _OTHER))
     few = select(func.count()).select_from(going.limit(FEW + 1).subquery())
     return [LLMOutput.id.in_(going)] if session.scalars(few).one() <= FEW else []
+
+
+def _by_its_index(status: str | None, rows: type[LLMOutput]) -> list[ColumnElement[bool]]:
+    """That rows wait or run, said so that both databases choose the partial index of these.
+
+    The second condition is true of every such row; without it SQLite reads the whole table.
+    """
+    word: ColumnElement[str] = literal_column(f"'{status}'")
+    indexed = getattr(rows, _GOING[status]) > literal_column("'-infinity'")
+    return [rows.status == word, indexed]
 
 
 def _verdict(verdict: Feedback) -> ColumnElement[bool]:
