@@ -39,9 +39,9 @@ class Visit:
         return request.form
 
     @property
-    def root(self) -> str:
-        """Where the platform is, as the browser asked for it: `http://host:port/`."""
-        return request.host_url
+    def base_url(self) -> str:
+        """Where people reach this site, without a slash at the end."""
+        return str(self.runtime.settings.public_url or request.host_url).rstrip("/")
 
     @property
     def wants_fragment(self) -> bool:

@@ -6,7 +6,6 @@ from flask import Response, request
 
 from api.web import addresses, api_calls, render, sign_in
 from api.web.pages import Audience, Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.errors import Forbidden, InvalidParameter, TooManyRequests, Unauthenticated
@@ -94,7 +93,7 @@ def change_password(visit: Visit) -> Response:
 
 
 def _account(visit: Visit, *, status: int = 200, refusal: str = "") -> Response:
-    calls = api_calls.of_address(base_url(visit), "/api/v1/me")
+    calls = api_calls.of_address(visit.base_url, "/api/v1/me")
     return visit.page("account/account.html", status=status, refusal=refusal, calls=calls)
 
 

@@ -13,7 +13,6 @@ from api import health
 from api.body import BULK, MEGABYTE, ORDINARY
 from api.web import api_calls, render
 from api.web.pages import Audience, Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts, audit
 from app.effective import effective
@@ -47,7 +46,7 @@ def admin(visit: Visit) -> Response:
         "admin/overview.html",
         acts=acts.rows,
         checks=health.readiness(visit.runtime),
-        calls=api_calls.of_address(base_url(visit), "/readyz"),
+        calls=api_calls.of_address(visit.base_url, "/readyz"),
     )
 
 
@@ -65,7 +64,7 @@ def agents(visit: Visit) -> Response:
         "admin/agents.html",
         agents=page.rows,
         owners=owners,
-        calls=api_calls.of_address(base_url(visit), "/api/v1/agents", query={"all_users": True}),
+        calls=api_calls.of_address(visit.base_url, "/api/v1/agents", query={"all_users": True}),
         next_address=page.next and render.address("agents", after=page.next),
         first_address=after and render.address("agents"),
     )
@@ -100,7 +99,7 @@ def health_checks(visit: Visit) -> Response:
     return visit.page(
         "admin/health.html",
         checks=health.readiness(visit.runtime),
-        calls=api_calls.of_address(base_url(visit), "/readyz"),
+        calls=api_calls.of_address(visit.base_url, "/readyz"),
     )
 
 
@@ -116,7 +115,7 @@ def audit_trail(visit: Visit) -> Response:
         actions=[(one.value, one.value) for one in audit.Action],
         action=action or "",
         calls=api_calls.of_address(
-            base_url(visit), "/api/v1/audit_events", query={"action": action or ""}
+            visit.base_url, "/api/v1/audit_events", query={"action": action or ""}
         ),
         next_address=page.next and render.address("audit_trail", after=page.next, action=action),
         first_address=after and render.address("audit_trail", action=action),

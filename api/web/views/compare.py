@@ -8,7 +8,6 @@ from api.web import api_calls, render
 from api.web.comparison import compared
 from api.web.pages import Pages
 from api.web.views.output import read
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 
 pages = Pages()
@@ -32,5 +31,5 @@ def compare(visit: Visit, output_id: int, other: int) -> Response:
         before=before,
         after=after,
         sections=compared(before, after),
-        calls=api_calls.of_each(base_url(visit), [before["id"], after["id"]]),
+        calls=api_calls.of_each(visit.base_url, [before["id"], after["id"]]),
     )

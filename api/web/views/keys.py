@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from api.web import api_calls, render
 from api.web.pages import Audience, Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.accounts import Caller, NewKey
@@ -143,7 +142,7 @@ def _list(
         owner=visit.form.get("owner", visit.query.get("owner", "")),
         refusal=refusal,
         calls=api_calls.of_address(
-            base_url(visit),
+            visit.base_url,
             "/api/v1/keys",
             query={"all_users": True} if desk.all_users else {},
             cli="llm-jobs keys list" if desk.all_users else "",

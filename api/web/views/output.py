@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from api.web import api_calls, reasons, render, timeline
 from api.web.json_tree import tree
@@ -87,7 +87,7 @@ def whole_page(visit: Visit, output_id: int, *, said: str = "") -> Response:
     }
     if visit.wants_fragment:
         return visit.fragment("output/body.html", **facts)
-    calls = api_calls.of_output(base_url(visit), output_id)
+    calls = api_calls.of_output(visit.base_url, output_id)
     return visit.page("output/page.html", calls=calls, **facts)
 
 
@@ -108,11 +108,6 @@ def read(visit: Visit, output_id: int, *, with_family: bool = False) -> Read:
 def address_of(output_id: int, **arguments: Any) -> str:
     """Where an output's page is."""
     return render.address("output", output_id=output_id, **arguments)
-
-
-def base_url(visit: Visit) -> str:
-    """Where people reach this site, without a slash at the end."""
-    return str(visit.runtime.settings.public_url or request.host_url).rstrip("/")
 
 
 def opinion_of(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,9 +136,9 @@ def _facts(visit: Visit, listing: Listing, filters: Filters, read: _Read) -> dic
             seen=iso(seen) if seen else "",
             of="all" if filters.all_users else "",
         ),
-        "calls": api_calls.of_list(base_url(visit), _for_api(filters)),
+        "calls": api_calls.of_list(visit.base_url, _for_api(filters)),
         "first_call": api_calls.curl(
-            base_url(visit),
+            visit.base_url,
             "/api/v1/llm_jobs",
             body='{"template": "Say hello to {{name}}", "model": "simulator/echo",'
             ' "context": {"name": "the world"}}',
@@ -193,12 +193,6 @@ def _choices(listing: Listing) -> dict[str, Any]:
         "verdicts": VERDICTS,
         "spans": (*SPANS, *own),
     }
-
-
-def base_url(visit: Visit) -> str:
-    """Where the platform is, as its users write it."""
-    public = visit.runtime.settings.public_url
-    return str(public or visit.root).rstrip("/")
 
 
 def _for_api(filters: Filters) -> dict[str, str | int | bool]:

@@ -9,7 +9,6 @@ from flask import Response
 
 from api.web import api_calls, render
 from api.web.pages import Audience, Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import jobs, operations
 from app import prices as price_list
@@ -84,7 +83,7 @@ def _providers(
         status=status,
         models=[one for one in models if one.configured or one.calls or one.paused],
         others=[one for one in models if not (one.configured or one.calls or one.paused)],
-        calls=api_calls.of_address(base_url(visit), "/api/v1/models"),
+        calls=api_calls.of_address(visit.base_url, "/api/v1/models"),
         trial=trial,
         refusal=refusal,
         asked=visit.form.get("model", "")[:255],
@@ -118,7 +117,7 @@ def _prices(visit: Visit, *, refusal: InvalidRequest | None = None, status: int 
         wanted=wanted,
         given=visit.form,
         refusal=refusal,
-        calls=api_calls.of_address(base_url(visit), "/api/v1/prices", query=wanted),
+        calls=api_calls.of_address(visit.base_url, "/api/v1/prices", query=wanted),
         next_address=page.next and render.address("prices", after=page.next, **wanted),
         first_address=after and render.address("prices", **wanted),
     )

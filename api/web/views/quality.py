@@ -17,7 +17,6 @@ from api.web import api_calls, plots, render, words
 from api.web.api_calls import ApiCalls
 from api.web.pages import Pages
 from api.web.plots import Plot, Series
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts, csv_text
 from app.errors import InvalidParameter
@@ -183,7 +182,7 @@ def _calls(visit: Visit, wanted: Selection) -> ApiCalls:
     }
     asked["all_users"] = visit.caller.is_admin and not asked["user"]
     given = {name: value for name, value in asked.items() if value}
-    return api_calls.of_counted(base_url(visit), given)
+    return api_calls.of_counted(visit.base_url, given)
 
 
 def _query(visit: Visit) -> dict[str, str]:

@@ -13,7 +13,6 @@ from flask import Response
 from api.web import api_calls, render
 from api.web.pages import Audience, Pages
 from api.web.sparkline import by_five, per_minute
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import operations
 from app import queues as controls
@@ -52,7 +51,7 @@ def queues(visit: Visit) -> Response:
         "lines": lines,
         "by_five": [by_five(one.finished_per_minute) for one in picture.queues],
         "window_hours": WINDOW_HOURS,
-        "calls": api_calls.of_address(base_url(visit), "/api/v1/queues"),
+        "calls": api_calls.of_address(visit.base_url, "/api/v1/queues"),
     }
     if visit.wants_fragment:
         return visit.fragment("queues/board.html", **facts)

@@ -12,7 +12,6 @@ from flask import Response
 
 from api.web import api_calls, render
 from api.web.pages import Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import jobs
 from app.errors import NotFound
@@ -36,7 +35,7 @@ def side_by_side(visit: Visit, comparison_id: str) -> Response:
         left=sum(row["status"] not in ENDED for row in rows),
         comparison_id=comparison_id,
         ids=",".join(map(str, ids)),
-        calls=api_calls.of_each(base_url(visit), ids),
+        calls=api_calls.of_each(visit.base_url, ids),
     )
 
 

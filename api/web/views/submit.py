@@ -152,7 +152,7 @@ def _seen(visit: Visit, sent: JobForm, wanted: JobRequest) -> Look:
         facts=facts,
         unused=context.unused(wanted.context, context.names_in(sent)),
         strict=wanted.strict,
-        calls=calls.of_submission(_base_url(visit), reading.body_of(wanted)),
+        calls=calls.of_submission(visit.base_url, reading.body_of(wanted)),
     )
 
 
@@ -175,8 +175,3 @@ def _output(visit: Visit, sent: str) -> LLMOutput:
         output = jobs.get(session, visit.caller, output_id=int(sent))
         session.expunge(output)
         return output
-
-
-def _base_url(visit: Visit) -> str:
-    public = visit.runtime.settings.public_url
-    return str(public or request.host_url).rstrip("/")

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from api.web import api_calls, render
 from api.web.pages import Audience, Pages
-from api.web.views.outputs import base_url
 from api.web.visit import Visit
 from app import accounts
 from app.errors import Conflict, InvalidParameter, NotFound, RequestError
@@ -111,7 +110,7 @@ def _list(
         given=visit.form,
         unknown=unknown[:254],
         refusal=refusal,
-        calls=api_calls.of_address(base_url(visit), "/api/v1/users"),
+        calls=api_calls.of_address(visit.base_url, "/api/v1/users"),
         next_address=page.next and render.address("users", after=page.next),
         first_address=after and render.address("users"),
     )
@@ -128,7 +127,7 @@ def _show(
         user=found,
         changed_at=iso(found.updated_at),
         roles=ROLES,
-        calls=api_calls.of_address(base_url(visit), "/api/v1/users"),
+        calls=api_calls.of_address(visit.base_url, "/api/v1/users"),
         given=visit.form if refusal else None,
         refusal=refusal,
     )
