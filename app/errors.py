@@ -13,7 +13,12 @@ Facts about an error are data on its class, read in one place each: the API rend
     │   ├── NotFound 404              ├── Conflict 409          ├── PayloadTooLarge 413
     │   ├── UnsupportedMediaType 415  ├── Unprocessable 422 ─┬ TemplateSyntaxError
     │   │                             │                      ├ MissingVariables
-    │   │                             │                      └ IdempotencyMismatch
+    │   │                             │                      ├ IdempotencyMismatch
+    │   │                             │                      ├ FileUnreadable
+    │   │                             │                      └ PromptRefused
+    │   │                             │                          ├ PromptTemplateInvalid
+    │   │                             │                          ├ PromptParameterInvalid
+    │   │                             │                          └ EndpointUnknown
     │   └── TooManyRequests 429
     ├── Unavailable 503               a part we stand on is away
     └── CallError                     one call to a model gave no usable answer
@@ -21,7 +26,8 @@ Facts about an error are data on its class, read in one place each: the API rend
         │   ProviderOverloaded, InvalidResponse, ContextUnavailable (retried)
         ├── ProviderRateLimited                                    (waits, costs no try)
         ├── QuotaExhausted, ProviderRejected, ProviderDenied, ModelNotFound,
-        │   ContextTooLong, Refused, OutputTruncated, OutputInvalid, RedirectRefused  (final)
+        │   ContextTooLong, Refused, OutputTruncated, OutputInvalid, RedirectRefused,
+        │   InferenceFailed                                        (final)
         └── CallCancelled                                          (stopped by its owner)
 """
 
@@ -207,6 +213,41 @@ class IdempotencyMismatch(Unprocessable):
     title = "Idempotency-Key was used with another request"
 
 
+class FileUnreadable(Unprocessable):
+    """A file whose text cannot be had: encrypted, broken, empty, too large, of another kind."""
+
+    code = "file_unreadable"
+    title = "The file cannot be read"
+
+
+class PromptRefused(Unprocessable):
+    """A prompt definition that cannot be run. The codes below it are those of Imixs-AI."""
+
+    code = "PROMPT_ERROR"
+    title = "Prompt error"
+
+
+class PromptTemplateInvalid(PromptRefused):
+    """A definition or one of its tags that cannot be read; details give `line` and `column`."""
+
+    code = "ERROR_LLM_PROMPT_TEMPLATE"
+    title = "Invalid prompt definition"
+
+
+class PromptParameterInvalid(PromptRefused):
+    """A word of a definition that is none of those allowed, such as a role."""
+
+    code = "ERROR_INVALID_PARAMETER"
+    title = "Invalid parameter of a prompt definition"
+
+
+class EndpointUnknown(PromptRefused):
+    """A definition that names an endpoint nobody registered here."""
+
+    code = "ERROR_LLM_API"
+    title = "Unknown endpoint"
+
+
 class TooManyRequests(RequestError):
     """Over a limit. `retry_after_seconds` says when the next request fits."""
 
@@ -361,6 +402,13 @@ class OutputInvalid(CallError):
 class RedirectRefused(CallError):
     code = "redirect_refused"
     title = "The provider answered with a redirect, which is never followed"
+
+
+class InferenceFailed(CallError):
+    """The model's answer is not what the definition's result event can read, twice."""
+
+    code = "ERROR_LLM_PROMPT_INFERENCE"
+    title = "The answer cannot be used"
 
 
 class CallCancelled(CallError):

@@ -18,6 +18,7 @@ from models.output import (
     Queue,
     Status,
 )
+from models.prompt import ItemReview, Prompt, PromptLabel, PromptVersion, RegisteredEndpoint
 from models.statistics import (
     FeedbackTotal,
     Happened,
@@ -44,14 +45,19 @@ __all__ = [
     "Format",
     "Happened",
     "IdempotencyKey",
+    "ItemReview",
     "Kind",
     "LLMOutput",
     "Outcome",
     "Price",
+    "Prompt",
+    "PromptLabel",
+    "PromptVersion",
     "Queue",
     "QueueControl",
     "Recovered",
     "Recovery",
+    "RegisteredEndpoint",
     "Role",
     "SavedView",
     "Scope",

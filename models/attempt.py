@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     ForeignKey,
@@ -19,13 +20,14 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, moment_of_insert, row_id
-from models.types import Money, UtcDateTime
+from models.types import Json, Money, UtcDateTime
 
 
 class Kind(StrEnum):
     """What a call was for. All but `answer` use no try of the retry budget."""
 
     ANSWER = "answer"
+    STEP = "step"
     REPAIR = "repair"
     ENLARGE = "enlarge"
     ASK_AGAIN = "ask_again"
@@ -55,6 +57,7 @@ class Outcome(StrEnum):
 class Attempt(Base):
     """One attempt of one job; `number` is the fence it was made under.
 
+    `exchange` is what was sent and what came back, redacted: of jobs that are debugged only.
     `reported_at` is when a call given up as lost was heard of after all, with what it used.
     """
 
@@ -84,6 +87,7 @@ class Attempt(Base):
     cost: Mapped[Decimal | None] = mapped_column(Money)
     price_id: Mapped[int | None] = mapped_column(ForeignKey("prices.id"))
     text: Mapped[str | None] = mapped_column(Text)
+    exchange: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     __table_args__ = (
         UniqueConstraint("output_id", "number"),

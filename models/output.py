@@ -112,6 +112,9 @@ class LLMOutput(Base):
     `template_name` is the template's text, or the saved prompt's name; `context` its variables.
     `fence` counts claims and further calls: a result is accepted only under the fence it was
     claimed with. `tries` counts the retry budget used, `losses` the workers that died holding it.
+    `script` is the prompt definition it was accepted with and what that reads beside `workitem` and
+    `files` (`app.prompts.script`); `steps_done` counts the steps of it whose items are in
+    `result_items` already.
     `woken_at` is when its message was last sent, null when none is out. `bucket` names what a
     provider's rate limit pauses: provider, model and key.
     """
@@ -136,6 +139,9 @@ class LLMOutput(Base):
     strict: Mapped[bool] = mapped_column(default=False)
     prompt_name: Mapped[str | None] = mapped_column(String(255))
     prompt_version: Mapped[int | None] = mapped_column(Integer)
+    script: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    workitem: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    files: Mapped[list[dict[str, Any]] | None] = mapped_column(Json, deferred=True)
     metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata", Json)
     bucket: Mapped[str] = mapped_column(String(255), default="")
     traceparent: Mapped[str | None] = mapped_column(String(64))
@@ -146,6 +152,7 @@ class LLMOutput(Base):
     raw_response: Mapped[str | None] = mapped_column(Text)
     parsed_output: Mapped[Any | None] = mapped_column(Json)
     result_items: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    steps_done: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     warnings: Mapped[list[str] | None] = mapped_column(Json)
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -271,6 +278,13 @@ class LLMOutput(Base):
                 "votes": ["finished_at"],
                 "user_id_votes": ["user_id", "finished_at"],
             }.items()
+        ),
+        Index(
+            "ix_llm_outputs_prompt_name_id",
+            "prompt_name",
+            "id",
+            postgresql_where=text("prompt_name IS NOT NULL"),
+            sqlite_where=text("prompt_name IS NOT NULL"),
         ),
         Index("ix_llm_outputs_parent_id", "parent_id"),
         Index("ix_llm_outputs_root_id", "root_id"),
