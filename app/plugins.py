@@ -18,7 +18,11 @@ from app.errors import ConfigurationError
 
 GROUP = "llm_jobs.plugins"
 
-BUILT_IN: tuple[str, ...] = ("app.providers.vendors", "app.context.built_in")
+BUILT_IN: tuple[str, ...] = (
+    "app.providers.vendors",
+    "app.context.built_in",
+    "app.prompts.result_handlers.built_in",
+)
 """Modules whose `register(registry)` is called before any plugin's."""
 
 Part = TypeVar("Part")
@@ -53,6 +57,8 @@ class Registry:
     def __init__(self) -> None:
         self.providers: Section[Any] = Section("providers")
         self.context_fetchers: Section[Any] = Section("context_fetchers")
+        self.prompt_builders: Section[Any] = Section("prompt_builders")
+        self.result_handlers: Section[Any] = Section("result_handlers")
 
 
 class Plugin(Protocol):
