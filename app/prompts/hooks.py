@@ -233,7 +233,7 @@ async def _read(handler: Function, event: ResultEvent) -> ResultItems:
 
 
 def _normalised(items: Any) -> dict[str, list[Any]]:
-    """Items as name → values. None is no value; of names that differ in case only the later counts."""
+    """Items as name → values, without None; of names that differ in case only the later counts."""
     if not isinstance(items, Mapping) or not all(
         isinstance(name, str) and name.strip() for name in items
     ):
