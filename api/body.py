@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 JSON = "application/json"
 JSON_API = "application/vnd.api+json"
+MULTIPART = "multipart/form-data"
 ACCEPTED_TYPES = (JSON, JSON_API)
 
 MEGABYTE = 1024 * 1024
@@ -33,6 +35,7 @@ MAX_DEPTH = 32
 MAX_KEYS = 1000
 MAX_TEXT_BYTES = 256 * 1024
 MAX_NUMBER_CHARACTERS = 300
+MAX_UPLOAD_BYTES = 16 * MEGABYTE
 READ_OFF_BYTES = 64 * MEGABYTE
 READ_OFF_SECONDS = 5.0
 """How much, and for how long, is read of a body that is refused already."""
@@ -40,14 +43,21 @@ READ_OFF_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be. `items` names the list whose elements count their keys alone."""
+    """How large a body may be. `items` names the list whose elements count their keys alone.
+
+    With `files` a body may carry files (`api.uploads` reads it): up to `MAX_UPLOAD_BYTES` with
+    them, `max_bytes` without. As `multipart/form-data` its JSON object is the part named `part`.
+    """
 
     max_bytes: int = MEGABYTE
     items: str | None = None
+    files: bool = False
+    part: str = "job"
 
 
 ORDINARY = BodyLimits()
 BULK = BodyLimits(max_bytes=16 * MEGABYTE, items="jobs")
+FILES = BodyLimits(files=True)
 
 
 def read_object(request: Request, limits: BodyLimits = ORDINARY) -> dict[str, Any]:
@@ -55,15 +65,30 @@ def read_object(request: Request, limits: BodyLimits = ORDINARY) -> dict[str, An
 
     Raises UnsupportedMediaType, PayloadTooLarge, or InvalidRequest saying what and where.
     """
-    try:
-        raw = _read(request, limits.max_bytes)
-    except (PayloadTooLarge, UnsupportedMediaType):
-        _read_off(request)
-        raise
+    raw = read_bytes(request, limits.max_bytes)
     if not raw.strip():
         return {}
     document = parse(raw)
     check(document, limits)
+    return an_object(document)
+
+
+def read_bytes(request: Request, max_bytes: int, *, types: Sequence[str] = ACCEPTED_TYPES) -> bytes:
+    """The whole body, if it is of one of these types.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, or InvalidRequest for one that breaks off.
+    """
+    try:
+        if _declares_body(request):
+            _require_type(request, types)
+        return _read(request, max_bytes)
+    except (PayloadTooLarge, UnsupportedMediaType):
+        _read_off(request)
+        raise
+
+
+def an_object(document: Any) -> dict[str, Any]:
+    """The same, if it is a JSON object; raises InvalidRequest."""
     if not isinstance(document, dict):
         raise InvalidRequest("The body must be a JSON object", pointer="")
     return document
@@ -103,19 +128,17 @@ class Refused:
 
 
 def _read(request: Request, max_bytes: int) -> bytes:
-    if _declares_body(request):
-        _require_json(request)
     # One byte more than allowed: at its limit, Werkzeug cuts a chunked body without a word.
     request.max_content_length = max_bytes + 1
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise _too_large(max_bytes) from None
+        raise too_large(max_bytes) from None
     except Exception as error:  # whatever the server raises for broken chunks or a lost client
         log.info("request body not read", error=type(error).__name__)
         raise InvalidRequest("The body could not be read", pointer="") from None
     if len(raw) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     if request.content_length is not None and len(raw) < request.content_length:
         raise InvalidRequest("The body is shorter than its Content-Length", pointer="")
     return raw
@@ -135,7 +158,7 @@ def _read_off(request: Request) -> None:
             left -= len(piece)
 
 
-def _too_large(max_bytes: int) -> PayloadTooLarge:
+def too_large(max_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body is larger than {max_bytes:,} bytes", max_bytes=max_bytes)
 
 
@@ -143,11 +166,12 @@ def _declares_body(request: Request) -> bool:
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
-def _require_json(request: Request) -> None:
+def _require_type(request: Request, types: Sequence[str]) -> None:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype not in ACCEPTED_TYPES or charset not in ("utf-8", "utf8"):
+    if request.mimetype not in types or charset not in ("utf-8", "utf8"):
         sent = request.headers.get("Content-Type", "none")[:100]
-        raise UnsupportedMediaType(f"Content-Type must be application/json, not {sent}")
+        wanted = " or ".join(name for name in types if name != JSON_API)
+        raise UnsupportedMediaType(f"Content-Type must be {wanted}, not {sent}")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Content-Encoding is not supported; send the body plain")
 
@@ -231,14 +255,19 @@ def _check_value(value: Any, place: _Place) -> None:
 
 
 def _check_text(text: str, place: _Place) -> None:
+    if fault := text_fault(text, MAX_TEXT_BYTES):
+        raise InvalidRequest(fault, pointer=place.pointer)
+
+
+def text_fault(text: str, max_bytes: int) -> str:
+    """Why a text cannot be stored, as a sentence; empty when it can."""
     if "\x00" in text:
-        raise InvalidRequest("Text contains a NUL character", pointer=place.pointer)
+        return "Text contains a NUL character"
     try:
         length = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
-        raise InvalidRequest("Text contains a lone surrogate", pointer=place.pointer) from None
-    if length > MAX_TEXT_BYTES:
-        raise InvalidRequest(f"Text is longer than {MAX_TEXT_BYTES:,} bytes", pointer=place.pointer)
+        return "Text contains a lone surrogate"
+    return f"Text is longer than {max_bytes:,} bytes" if length > max_bytes else ""
 
 
 def _too_deep(pointer: str) -> InvalidRequest:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.body import JSON, JSON_API
+from api.body import JSON, JSON_API, MULTIPART
 from api.errors import PROBLEM
 from api.openapi_examples import example_of
 from api.routing import UNSAFE, Answer, Endpoint
@@ -58,6 +58,8 @@ _REFUSALS = {
     429: "Over a rate; `Retry-After` says when to come back.",
     503: "The database is away; nothing was changed.",
 }
+
+_UNREADABLE = "A file is none whose text can be read."
 
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
@@ -118,6 +120,8 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
         found[404] = _REFUSALS[404]
     if endpoint.method in UNSAFE:
         found |= {413: _REFUSALS[413], 415: _REFUSALS[415]}
+    if endpoint.body_limits.files:
+        found |= {415: f"The body is neither `{JSON}` nor `{MULTIPART}`.", 422: _UNREADABLE}
     if endpoint.uses_database:
         found[503] = _REFUSALS[503]
     return dict(sorted((found | dict(endpoint.errors)).items()))
@@ -210,8 +214,23 @@ def _request_body(
     content = {JSON: _content(model, schemas, endpoint.examples)}
     if endpoint.json_api_body is not None:
         content[JSON_API] = _content(endpoint.json_api_body, schemas)
+    if endpoint.body_limits.files:
+        content[MULTIPART] = _form(model, endpoint.body_limits.part)
     schema = schemas[model.__name__]
     return {"required": "required" in schema or "allOf" in schema, "content": content}
+
+
+def _form(model: type[BaseModel], part: str) -> dict[str, Any]:
+    """The object as one part, without its `files`, and each file as another."""
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    return {
+        "schema": {
+            "type": "object",
+            "properties": {part: _ref(model), "files": files},
+            "required": [part],
+        },
+        "encoding": {part: {"contentType": JSON}},
+    }
 
 
 def _responses(endpoint: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from typing import Any, Generic, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
 
-from api import auth, limits, validation
+from api import auth, limits, uploads, validation
 from api.auth import Access
-from api.body import ORDINARY, BodyLimits, read_object
+from api.body import ORDINARY, BodyLimits
 from api.replies import Reply, to_response
 from api.schemas.common import Empty
+from api.uploads import Upload
 from app.accounts import Caller
+from app.context.files import SentFile
 from app.runtime import Runtime
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -37,7 +39,8 @@ class Call(Generic[Body, Query]):
     body: Body
     query: Query
     sent: Mapping[str, Any] = field(default_factory=dict)
-    """The body as it was sent, for fingerprints."""
+    """The body as it was sent, for fingerprints; of files their names and hashes."""
+    files: tuple[SentFile, ...] = ()
     authenticated: Caller | None = None
 
     @property
@@ -174,7 +177,8 @@ def _view(endpoint: Endpoint) -> Callable[..., Response]:
             runtime=runtime(),
             query=query,
             body=_checked_body(endpoint, sent),
-            sent=sent,
+            sent=sent.fingerprinted,
+            files=sent.files,
             authenticated=caller,
         )
         return to_response(endpoint.view(call, **arguments))
@@ -201,14 +205,17 @@ def _query(endpoint: Endpoint) -> BaseModel:
     return validation.read_query(endpoint.query or Empty, request.args)
 
 
-def _sent(endpoint: Endpoint) -> dict[str, Any]:
-    """The JSON object in the body; safe methods have none."""
-    return read_object(request, endpoint.body_limits) if endpoint.method in UNSAFE else {}
+def _sent(endpoint: Endpoint) -> Upload:
+    """The JSON object in the body, and its files; safe methods have neither."""
+    return uploads.read(request, endpoint.body_limits) if endpoint.method in UNSAFE else Upload({})
 
 
-def _checked_body(endpoint: Endpoint, sent: dict[str, Any]) -> BaseModel:
+def _checked_body(endpoint: Endpoint, upload: Upload) -> BaseModel:
+    """The body by its schema, which never sees a file."""
+    sent = upload.document
     if endpoint.json_api_body is not None and "data" in sent:
         g.json_api = True
+        sent = sent | ({"files": None} if upload.files else {})  # JSON:API has no place for them
         sent = validation.checked(endpoint.json_api_body, sent).model_dump()["data"]["attributes"]
     return validation.checked(endpoint.body or Empty, sent)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
+from flask import Request
 from sqlalchemy import func, select
+from werkzeug.test import EnvironBuilder
 
-from api import body
+from api import body, uploads
+from api.body import FILES, MAX_UPLOAD_BYTES, MEGABYTE
 from api.errors import PROBLEM
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, PayloadTooLarge, RequestError
 from models import LLMOutput
 from tests.api.house import JOBS, SEED, House
 
@@ -185,3 +190,80 @@ def test_a_body_of_unknown_length_is_counted_not_cut(shared: House, size: int, s
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == status
+
+
+# --- bodies that may carry files -----------------------------------------------------------------
+
+M = MAX_UPLOAD_BYTES - 1000
+HEAD = b"--x\r\nContent-Disposition: form-data; name="
+HOSTILE_UPLOADS: dict[str, tuple[bytes, str]] = {
+    # name: body (a form when it begins with a boundary), part of the sentence
+    "only brackets": (b"[" * M, "larger than 1,048,576"),
+    "only commas": (b"[" + b"[]," * (M // 3), "larger than 1,048,576"),
+    "only quotes": (b'"' * M, "larger than 1,048,576"),
+    "only short texts": (b'{"files":[' + b'"a",' * (M // 4), "larger than 1,048,576"),
+    "only blanks": (b'{"files":[]' + b" " * M + b"}", "larger than 1,048,576"),
+    "backslashes without end": (b'{"files":[{"text":"' + b"\\" * M, "Malformed JSON"),
+    "quotes without end": (b'{"files":[{"text":"' + b'\\"' * (M // 2), "Malformed JSON"),
+    "a text that is not UTF-8": (b'{"files":[{"text":"' + b"\xff" * M + b'"}]}', "not UTF-8"),
+    "long keys": (
+        b'{"files":[{' + b'"%b":0,' % (b"k" * 300) * 50_000 + b'"":0}]}',
+        "More than 1,000 keys",
+    ),
+    "long texts elsewhere": (b'{"a":[' + b'"%b",' % (b"v" * 300) * 50_000 + b"0]}", "larger than"),
+    "a form of boundaries": (b"--x\r\n" * (M // 5), "Malformed"),
+    "a form of almost boundaries": (HEAD + b'"job"\r\n\r\n' + b"\r\n--y" * (M // 5), "Malformed"),
+    "a form of line breaks": (HEAD + b'"job"\r\n\r\n' + b"\r\n" * (M // 2), "Malformed"),
+    "a form of blanks": (HEAD + b'"job"\r\n\r\n\r\n--x' + b" " * M, "Malformed"),
+    "a form of headers": (HEAD + b'"job"' + b"\r\nA: b" * (M // 6), "16,384 bytes"),
+    "a form of parameters": (HEAD + b'"job"' + b"; a=b" * (M // 5), "16,384 bytes"),
+    "a form before its first part": (b"--y" + b"\r\n--xy" * (M // 6), "Malformed"),
+    "a form of parts": (HEAD + b'"f"\r\n\r\n\r\n' + (HEAD + b'"f"\r\n\r\n\r\n') * 999, "Unknown"),
+    "a form of files": (
+        (HEAD + b'"files"; filename="a"\r\n\r\n\r\n') * 100_000,
+        "more than 32 parts",
+    ),
+}
+
+
+def upload(sent: bytes) -> Request:
+    """A request with this body, JSON or a form."""
+    kind = "multipart/form-data; boundary=x" if sent.startswith(b"--") else "application/json"
+    return Request(EnvironBuilder(method="POST", data=sent, content_type=kind).get_environ())
+
+
+@pytest.mark.parametrize("name", HOSTILE_UPLOADS)
+def test_a_hostile_body_with_files_is_refused_before_it_costs_much(name: str) -> None:
+    sent, part = HOSTILE_UPLOADS[name]
+    request, began = upload(sent[:MAX_UPLOAD_BYTES]), time.process_time()
+    with pytest.raises(RequestError) as caught:
+        uploads.read(request, FILES)
+    assert isinstance(caught.value, (InvalidRequest, PayloadTooLarge))
+    assert part in caught.value.message
+    assert time.process_time() - began < 5
+
+
+def test_what_is_not_a_file_is_refused_before_it_is_parsed() -> None:
+    request = upload(b'{"files":[' + b"[]," * (M // 3) + b"0]}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadTooLarge):
+            uploads.read(request, FILES)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * MAX_UPLOAD_BYTES  # the lists themselves would be twenty times as much
+
+
+def test_the_limits_of_a_body_hold_beside_files_too() -> None:
+    long = {"name": "a", "text": "x" * MEGABYTE}
+    for extra, part in (
+        ('"deep": ' + nested(33), "deeper than 32"),
+        ('"wide": ' + keys(1001), "More than 1,000 keys"),
+        ('"a": NaN', "NaN is not JSON"),
+        ('"a": "\\u0000"', "NUL"),
+        ('"a": 1, "a": 2', "Duplicate key: a"),
+    ):
+        sent = f'{{"files": [{json.dumps(long)}], {extra}}}'.encode()
+        with pytest.raises(InvalidRequest, match=part):
+            uploads.read(upload(sent), FILES)
