@@ -24,8 +24,8 @@ from app.errors import TemplateSyntaxError, Unprocessable
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_NAME_LENGTH = 255
 
-_CACHED_TEMPLATES = 512
-_CACHED_LENGTH = 20_000  # longer texts are parsed each time, so the cache stays below 20 MB
+CACHED_TEMPLATES = 512
+CACHED_LENGTH = 20_000  # longer texts are parsed each time, so the cache stays below 20 MB
 _EXCERPT_LENGTH = 40
 
 # Linear: a name stops at the next brace, and the possessive `*+` never gives back.
@@ -67,10 +67,9 @@ class Template:
         Raises Unprocessable when a value cannot be written as JSON, or when the text would be
         longer than `MAX_OUTPUT_BYTES` in UTF-8.
         """
-        found = {name: _look_up(context, name) for name in self.names}
-        values = {name: _spell(name, v) for name, v in found.items() if v is not _ABSENT}
+        values = spelled_values(self.names, context)
         return Rendered(
-            text=_join(self._pieces(values)),
+            text=join(self._pieces(values)),
             missing=tuple(name for name in self.names if name not in values),
         )
 
@@ -84,10 +83,10 @@ def parse(text: str) -> Template:
 
     Raises TemplateSyntaxError with line and column of a `{{` that is never closed.
     """
-    return _parse_once(text) if len(text) <= _CACHED_LENGTH else _parse(text)
+    return _parse_once(text) if len(text) <= CACHED_LENGTH else _parse(text)
 
 
-@lru_cache(maxsize=_CACHED_TEMPLATES)
+@lru_cache(maxsize=CACHED_TEMPLATES)
 def _parse_once(text: str) -> Template:
     return _parse(text)
 
@@ -97,19 +96,19 @@ def _parse(text: str) -> Template:
     unclosed: list[int] = []
     end = 0
     for match in _TAG.finditer(text):
-        _watch_braces(text, end, match.start(), unclosed)
-        name = _name(match[1])
+        watch_braces(text, end, match.start(), unclosed)
+        name = variable_name(match[1])
         parts += [text[end : match.start()], Tag(name, match[0]) if name else match[0]]
         end = match.end()
-    _watch_braces(text, end, len(text), unclosed)
+    watch_braces(text, end, len(text), unclosed)
     if unclosed:
-        raise _unclosed_tag(text, unclosed[0])
+        raise unclosed_tag(text, unclosed[0])
     parts.append(text[end:])
     names = dict.fromkeys(part.name for part in parts if isinstance(part, Tag))
     return Template(tuple(part for part in parts if part), tuple(names))
 
 
-def _watch_braces(text: str, start: int, end: int, unclosed: list[int]) -> None:
+def watch_braces(text: str, start: int, end: int, unclosed: list[int]) -> None:
     """Note each `{{` of a literal piece; a later `}}` outside the tags takes the last one back."""
     for pair in _BRACE_PAIR.finditer(text, start, end):
         if pair[0] == "{{":
@@ -118,24 +117,35 @@ def _watch_braces(text: str, start: int, end: int, unclosed: list[int]) -> None:
             unclosed.pop()
 
 
-def _name(content: str) -> str:
-    """The name a tag holds, or nothing if this cannot be one."""
+def variable_name(content: str) -> str:
+    """The name a tag holds between its braces, or nothing if this cannot be one."""
     name = content.strip()
     if len(name) > MAX_NAME_LENGTH or _NEVER_IN_A_NAME.search(name):
         return ""
     return name
 
 
-def _unclosed_tag(text: str, position: int) -> TemplateSyntaxError:
-    line = text.count("\n", 0, position) + 1
-    column = position - text.rfind("\n", 0, position)
+def unclosed_tag(text: str, position: int, *, pointer: str = "/template") -> TemplateSyntaxError:
+    """The error about a `{{` at this position that is never closed."""
+    line, column = place(text, position)
     excerpt = text[position : position + _EXCERPT_LENGTH]
     return TemplateSyntaxError(
         f"Unclosed tag {excerpt!r} at line {line}, column {column}: close it with '}}}}'",
-        pointer="/template",
+        pointer=pointer,
         line=line,
         column=column,
     )
+
+
+def place(text: str, position: int) -> tuple[int, int]:
+    """Line and column of a position, as people count: from one."""
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+def spelled_values(names: Iterable[str], context: Mapping[str, Any]) -> dict[str, str]:
+    """Each name that has a value, and the value as text. Raises Unprocessable as `spell` does."""
+    found = {name: _look_up(context, name) for name in names}
+    return {name: spell(name, value) for name, value in found.items() if value is not _ABSENT}
 
 
 def _look_up(context: Mapping[str, Any], name: str) -> Any:
@@ -149,8 +159,11 @@ def _look_up(context: Mapping[str, Any], name: str) -> Any:
     return node
 
 
-def _spell(name: str, value: Any) -> str:
-    """A value as the text that stands in the prompt."""
+def spell(name: str, value: Any, *, pointer: str = "/context") -> str:
+    """A value as the text that stands in the prompt: compact JSON, but for a text and None.
+
+    Raises Unprocessable when JSON cannot say it; `name` is what the value is called.
+    """
     if isinstance(value, str):
         return value
     if value is None:
@@ -159,27 +172,30 @@ def _spell(name: str, value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise Unprocessable(
-            f"The value of {name!r} cannot be written as JSON: {error}", pointer="/context"
+            f"The value of {name!r} cannot be written as JSON: {error}", pointer=pointer
         ) from None
 
 
-def _join(pieces: Iterable[str]) -> str:
-    """The pieces as one text; stops at the cap, before a small request becomes gigabytes."""
+def join(pieces: Iterable[str], *, pointer: str = "/template") -> str:
+    """The pieces as one text; stops at the cap, before a small request becomes gigabytes.
+
+    Raises Unprocessable when the text would be longer than `MAX_OUTPUT_BYTES` in UTF-8.
+    """
     kept: list[str] = []
     length = 0
     for piece in pieces:
         length += len(piece)
         if length > MAX_OUTPUT_BYTES:
-            raise _too_long()
+            raise _too_long(pointer)
         kept.append(piece)
     text = "".join(kept)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_OUTPUT_BYTES:
-        raise _too_long()
+        raise _too_long(pointer)
     return text
 
 
-def _too_long() -> Unprocessable:
+def _too_long(pointer: str) -> Unprocessable:
     return Unprocessable(
         f"The rendered template is longer than {MAX_OUTPUT_BYTES:,} bytes: use shorter values",
-        pointer="/template",
+        pointer=pointer,
     )
