@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.body import JSON, JSON_API, MULTIPART
+from api.documents import XML, YAML
 from api.errors import PROBLEM
 from api.openapi_examples import example_of
 from api.routing import UNSAFE, Answer, Endpoint
@@ -36,12 +37,15 @@ _ARGUMENT_DESCRIPTIONS = {
     "job_id": "The job's id, as `job_id` of the answer to submitting.",
     "queue": "`high`, `default` or `low`.",
     "model": "The model's name as jobs ask for it.",
+    "name": "The prompt's name; where one version is shown, also `name@3` or `name@label`.",
+    "label": "The label, such as `production`.",
 }
 
 TAGS = {
     "jobs": "Submitting, watching and steering jobs.",
     "outputs": "What jobs produced, and acting on it.",
     "agents": "Named defaults that jobs inherit.",
+    "prompts": "Prompt definitions by name: versions, drafts, labels, sharing.",
     "accounts": "Users, API keys and oneself.",
     "models": "Which models can be asked, and what they cost.",
     "operations": "Queues, pauses and workers.",
@@ -60,6 +64,7 @@ _REFUSALS = {
 }
 
 _UNREADABLE = "A file is none whose text can be read."
+_NO_DOCUMENT = f"The body is none of `{JSON}`, `{YAML}`, `{XML}` and `{MULTIPART}`."
 
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "X-Request-Id": {
@@ -122,6 +127,8 @@ def refusals(endpoint: Endpoint) -> dict[int, str]:
         found |= {413: _REFUSALS[413], 415: _REFUSALS[415]}
     if endpoint.body_limits.files:
         found |= {415: f"The body is neither `{JSON}` nor `{MULTIPART}`.", 422: _UNREADABLE}
+    if endpoint.documents:
+        found[415] = _NO_DOCUMENT
     if endpoint.uses_database:
         found[503] = _REFUSALS[503]
     return dict(sorted((found | dict(endpoint.errors)).items()))
@@ -216,6 +223,9 @@ def _request_body(
         content[JSON_API] = _content(endpoint.json_api_body, schemas)
     if endpoint.body_limits.files:
         content[MULTIPART] = _form(model, endpoint.body_limits.part)
+    if endpoint.documents:
+        content |= {media_type: {"schema": {"type": "string"}} for media_type in (YAML, XML)}
+        content[MULTIPART] = _documents_form()
     schema = schemas[model.__name__]
     return {"required": "required" in schema or "allOf" in schema, "content": content}
 
@@ -231,6 +241,12 @@ def _form(model: type[BaseModel], part: str) -> dict[str, Any]:
         },
         "encoding": {part: {"contentType": JSON}},
     }
+
+
+def _documents_form() -> dict[str, Any]:
+    """Files, each a document, told apart by their names."""
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    return {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
 
 
 def _responses(endpoint: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +269,8 @@ def _answer(endpoint: Endpoint, answer: Answer, schemas: Mapping[str, Any]) -> d
             told["content"][JSON_API] = _content(answer.alternative, schemas)
     elif answer.media_type != JSON:
         told["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+    for media_type in answer.other_media_types:
+        told["content"][media_type] = {"schema": {"type": "string"}}
     return told
 
 

@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel
 
-from api import auth, limits, uploads, validation
+from api import auth, documents, limits, uploads, validation
 from api.auth import Access
 from api.body import ORDINARY, BodyLimits
+from api.documents import Document
 from api.replies import Reply, to_response
 from api.schemas.common import Empty
 from api.uploads import Upload
@@ -41,6 +42,7 @@ class Call(Generic[Body, Query]):
     sent: Mapping[str, Any] = field(default_factory=dict)
     """The body as it was sent, for fingerprints; of files their names and hashes."""
     files: tuple[SentFile, ...] = ()
+    documents: tuple[Document, ...] = ()
     authenticated: Caller | None = None
 
     @property
@@ -58,6 +60,7 @@ class Answer:
     description: str
     model: type[BaseModel] | None = None
     media_type: str = "application/json"
+    other_media_types: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     alternative: type[BaseModel] | None = None
     """What a JSON:API client gets instead."""
@@ -88,6 +91,8 @@ class Endpoint:
     body: type[BaseModel] | None = None
     json_api_body: type[BaseModel] | None = None
     body_limits: BodyLimits = ORDINARY
+    documents: bool = False
+    """The body is a document (`api.documents`), in JSON of the form that `body` describes."""
     query: type[BaseModel] | None = None
     request_headers: Sequence[Header] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
@@ -137,6 +142,9 @@ class Routes:
     def post(self, path: str, **facts: Any) -> Callable[[View], View]:
         return self.endpoint("POST", path, **facts)
 
+    def put(self, path: str, **facts: Any) -> Callable[[View], View]:
+        return self.endpoint("PUT", path, **facts)
+
     def patch(self, path: str, **facts: Any) -> Callable[[View], View]:
         return self.endpoint("PATCH", path, **facts)
 
@@ -179,6 +187,7 @@ def _view(endpoint: Endpoint) -> Callable[..., Response]:
             body=_checked_body(endpoint, sent),
             sent=sent.fingerprinted,
             files=sent.files,
+            documents=documents.read(request) if endpoint.documents else (),
             authenticated=caller,
         )
         return to_response(endpoint.view(call, **arguments))
@@ -206,12 +215,16 @@ def _query(endpoint: Endpoint) -> BaseModel:
 
 
 def _sent(endpoint: Endpoint) -> Upload:
-    """The JSON object in the body, and its files; safe methods have neither."""
-    return uploads.read(request, endpoint.body_limits) if endpoint.method in UNSAFE else Upload({})
+    """The JSON object in the body, and its files; safe methods and documents have neither."""
+    if endpoint.documents or endpoint.method not in UNSAFE:
+        return Upload({})
+    return uploads.read(request, endpoint.body_limits)
 
 
 def _checked_body(endpoint: Endpoint, upload: Upload) -> BaseModel:
     """The body by its schema, which never sees a file."""
+    if endpoint.documents:
+        return Empty()
     sent = upload.document
     if endpoint.json_api_body is not None and "data" in sent:
         g.json_api = True

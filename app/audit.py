@@ -41,6 +41,10 @@ class Action(StrEnum):
     OUTPUTS_RE_RUN = "outputs.re_run"
     OUTPUTS_CANCELLED = "outputs.cancelled"
     OUTPUT_ERASED = "output.erased"
+    PROMPT_SHARED = "prompt.shared"
+    PROMPT_LABELLED = "prompt.labelled"
+    PROMPT_ROLLED_BACK = "prompt.rolled_back"
+    PROMPT_ARCHIVED = "prompt.archived"
 
 
 def record(

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from llm_jobs.errors import Unreachable
 from llm_jobs.handles import Job, Output, id_of
+from llm_jobs.prompts import Prompts
 from llm_jobs.transport import Transport
 
 _API = "/api/v1"
@@ -56,6 +57,7 @@ class Client:
         )
         self.jobs = Jobs(self, self._transport)
         self.outputs = Outputs(self, self._transport)
+        self.prompts = Prompts(self._transport)
 
     def me(self) -> Mapping[str, Any]:
         """The key's user, scopes, and what is left of the allowance."""

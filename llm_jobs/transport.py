@@ -1,7 +1,7 @@
 """One HTTP request, repeated while repeating is safe and may help. Knows no route.
 
-Everything the client sends may be sent twice: reading changes nothing, submitting carries an
-idempotency key, and the rest sets what it sets.
+What is sent may be sent twice: reading changes nothing, submitting carries an idempotency key, and
+the rest sets what it sets. Where that is not so, whoever sends it says so.
 """
 
 from __future__ import annotations
@@ -52,27 +52,46 @@ class Transport:
         path: str,
         *,
         json: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         wait_seconds: float = 0,
+        repeats: bool = True,
     ) -> tuple[Any, Mapping[str, str]]:
-        """The answer's JSON and headers. `wait_seconds` is how long the server may hold it.
+        """The answer's JSON and headers. `wait_seconds` is how long the server may hold it;
+        `content` is a body of another kind, which `headers` name.
 
         Repeats on lost connections, 429, 502, 503 and 504, after the time the server names, as
-        long as patience lasts. Raises ApiError for any other refusal, Unreachable without answer.
+        long as patience lasts; not where `repeats` says that twice is not the same as once. Raises
+        ApiError for any other refusal, Unreachable without answer.
         """
-        until = time.monotonic() + self._patience_seconds
+        body: dict[str, Any] = {"json": None if json is None else dict(json)}
+        response = self._answer(
+            method,
+            path,
+            patience_seconds=self._patience_seconds if repeats else 0,
+            params=dict(query or {}),
+            headers=dict(headers or {}),
+            timeout=self._timeout_seconds + wait_seconds,
+            **(body if content is None else {"content": content}),
+        )
+        return _json(response), response.headers
+
+    def text(self, path: str, *, query: Mapping[str, Any] | None = None) -> str:
+        """An answer that is a text of any kind. Repeats and raises as `send` does."""
+        response = self._answer(
+            "GET", path, patience_seconds=self._patience_seconds, params=dict(query or {})
+        )
+        return response.text
+
+    def _answer(
+        self, method: str, path: str, *, patience_seconds: float, **how: Any
+    ) -> httpx2.Response:
+        until = time.monotonic() + patience_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                response = self._http.request(
-                    method,
-                    path,
-                    json=None if json is None else dict(json),
-                    params=dict(query or {}),
-                    headers=dict(headers or {}),
-                    timeout=self._timeout_seconds + wait_seconds,
-                )
+                response = self._http.request(method, path, **how)
             except httpx2.TransportError as error:
                 failure: Exception = Unreachable(
                     f"{self._http.base_url} does not answer: {type(error).__name__}"
@@ -80,7 +99,7 @@ class Transport:
                 floor = 0.0
             else:
                 if response.is_success:
-                    return _json(response), response.headers
+                    return response
                 failure = _refusal(response)
                 floor = retry_after_seconds(response.headers.get("Retry-After")) or 0.0
                 if response.status_code not in _WORTH_REPEATING:

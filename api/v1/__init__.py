@@ -11,6 +11,8 @@ from api.v1 import (
     models,
     outputs,
     prices,
+    prompt_versions,
+    prompts,
     queues,
     users,
 )
@@ -22,6 +24,8 @@ ROUTES = (
     acting.routes,
     many.routes,
     agents.routes,
+    prompts.routes,
+    prompt_versions.routes,
     users.routes,
     keys.routes,
     models.routes,

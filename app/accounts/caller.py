@@ -15,6 +15,7 @@ _MEMBER_MAY = frozenset(
         Scope.JOBS_READ,
         Scope.JOBS_WRITE,
         Scope.FEEDBACK_WRITE,
+        Scope.TEMPLATES_ADMIN,  # their own prompts; another's are no business of theirs
         Scope.CHAT_READ,
         Scope.CHAT_WRITE,
         Scope.KEYS_ADMIN,  # their own keys; another's are a matter of `require_administrator`

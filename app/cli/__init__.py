@@ -3,6 +3,7 @@
     local.py    what touches this machine's database and processes: dev, migrate, keys, workers, …
     users.py    users and their passwords; machine.py is what local commands stand on
     remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
+    prompts.py  … to the library of prompts: import, show, diff, label, publish, roll back
     acting.py   … and to an output that is there: rerun, regenerate, feedback, why, advance, cancel
     doctor.py   the checks of `llm-jobs doctor`
     output.py   how results, tables and errors are shown, and the exit statuses
@@ -22,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.acting import advance, cancel, feedback, regenerate, rerun, why
 from app.cli.local import dev, keys, migrate, simulator, workers
 from app.cli.output import Exit, fail
+from app.cli.prompts import prompts
 from app.cli.remote import list_outputs, show, submit, wait, watch
 from app.cli.users import users
 from app.errors import ConfigurationError, LLMJobsError, Unavailable
@@ -48,6 +50,7 @@ for command in (
     show,
     watch,
     list_outputs,
+    prompts,
     rerun,
     regenerate,
     feedback,

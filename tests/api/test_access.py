@@ -17,6 +17,8 @@ from api.errors import PROBLEM
 from api.openapi_examples import example_of
 from api.routing import Endpoint
 from app import accounts
+from app.prompts import library
+from app.prompts.definition import from_json
 from models import Scope
 from tests.api.house import JOBS, OUTPUTS, SEED, House, Person, document
 
@@ -44,6 +46,20 @@ NEEDS: dict[str, str] = {
     "createAgent": "jobs:write",
     "getAgent": "jobs:read",
     "updateAgent": "jobs:write",
+    "importPrompts": "templates:admin",
+    "listPrompts": "jobs:read",
+    "getPrompt": "jobs:read",
+    "replacePrompt": "templates:admin",
+    "updatePrompt": "templates:admin",
+    "archivePrompt": "templates:admin",
+    "publishPrompt": "templates:admin",
+    "discardDraft": "templates:admin",
+    "listPromptVersions": "jobs:read",
+    "comparePromptVersions": "jobs:read",
+    "labelPrompt": "templates:admin",
+    "removePromptLabel": "templates:admin",
+    "rollBackPrompt": "templates:admin",
+    "listPromptUses": "jobs:read",
     "getMe": ANY,
     "listUsers": ADMINISTRATOR,
     "createUser": ADMINISTRATOR,
@@ -81,6 +97,18 @@ OWNED: dict[str, str] = {
     "getAgent": "agent",
     "updateAgent": "agent",
     "revokeKey": "key",
+    "getPrompt": "prompt",
+    "replacePrompt": "prompt",
+    "updatePrompt": "prompt",
+    "archivePrompt": "prompt",
+    "publishPrompt": "prompt",
+    "discardDraft": "prompt",
+    "listPromptVersions": "prompt",
+    "comparePromptVersions": "prompt",
+    "labelPrompt": "prompt",
+    "removePromptLabel": "prompt",
+    "rollBackPrompt": "prompt",
+    "listPromptUses": "prompt",
 }
 
 #: operations whose path names something nobody owns
@@ -112,6 +140,8 @@ class Things:
     output_id: int
     agent_id: int
     key_id: int
+    name: str = "nobodys"
+    label: str = "production"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +151,10 @@ def things(shared: House) -> Things:
         alice = accounts.caller_of(accounts.find_user(session, "alice@example.org"))  # type: ignore[arg-type]
         agent = accounts.create_agent(session, alice, name="hers")
         key = accounts.create_key(session, shared.alice.user_id)
-        return Things(job["job_id"], job["output_id"], agent.id, key.key.id)
+        hers = from_json({"name": "hers", "messages": [{"content": "Hello"}]})
+        library.store(session, alice, [hers])
+        library.set_label(session, alice, "hers", label="production", version=1)
+        return Things(job["job_id"], job["output_id"], agent.id, key.key.id, name="hers")
 
 
 def path_for(endpoint: Endpoint, things: Things) -> str:
@@ -255,7 +288,7 @@ def test_an_odd_id_is_404_after_the_key_was_checked(
 ) -> None:
     endpoint = EVERY[name]
     for odd in ODD_IDS:
-        path = path_for(endpoint, Things(odd, odd, odd, odd))  # type: ignore[arg-type]
+        path = path_for(endpoint, Things(odd, odd, odd, odd, odd, odd))  # type: ignore[arg-type]
         assert try_it(shared, endpoint, path, shared.alice).status_code == 404, odd
         assert try_it(shared, endpoint, path, None).status_code == 401, odd
 

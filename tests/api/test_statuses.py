@@ -21,6 +21,10 @@ from tests.api.test_access import Things, body_for, path_for
 from tests.api.test_operations import work
 
 ECHO = {"model": "simulator/echo"}
+PROMPTS = "/api/v1/prompts"
+UNNAMED = {"messages": [{"content": "Good evening"}]}
+DRAFT = {"name": "mine", **UNNAMED}
+LABEL = {"label": "production", "version": 1}
 EVERY = {endpoint.name: endpoint for endpoint in endpoints()}
 PROMISED = {
     (endpoint.name, status)
@@ -183,6 +187,32 @@ def over(house: House) -> Any:
     return house.get(path, as_=house.ada, headers={"Last-Event-ID": "end"})
 
 
+def on_prompt(name: str, *before: tuple[str, Any], **kw: Any) -> Callable[[House], Any]:
+    """The operation on a prompt of ada's of two versions, after `before` (addresses, bodies)."""
+
+    def act(house: House) -> Any:
+        for text in ("Hello", "Goodbye"):
+            sent = {"name": "mine", "messages": [{"content": text}]}
+            house.post(PROMPTS, as_=house.ada, json=sent)
+        for path, body in before:
+            assert house.post(f"{PROMPTS}{path}", as_=house.ada, json=body).status_code < 300
+        return call(house, name, path_for(EVERY[name], prompts_things()), **kw)
+
+    return act
+
+
+def prompts_things() -> Things:
+    return Things("", 1, 1, 1, name="mine")
+
+
+def shared_name_taken(house: House) -> Any:
+    for person in (house.alice, house.ada):
+        house.post(PROMPTS, as_=person, json={"name": "mine", "messages": [{"content": "Hello"}]})
+    path = f"{PROMPTS}/mine"
+    house.call("PATCH", path, as_=house.alice, json={"shared": True})
+    return house.call("PATCH", path, as_=house.ada, json={"shared": True})
+
+
 def strangers_user(name: str) -> Callable[[House], Any]:
     return with_body(name, {"name": "x", "user_id": 999})
 
@@ -228,6 +258,30 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("createAgent", 404): strangers_user("createAgent"),
     ("getAgent", 200): on_agent("getAgent"),
     ("updateAgent", 200): on_agent("updateAgent"),
+    ("importPrompts", 201): done("importPrompts"),
+    ("importPrompts", 404): done("importPrompts", query_string={"user_id": "999"}),
+    ("importPrompts", 422): with_body("importPrompts", {"messages": [{"role": "boss"}]}),
+    ("listPrompts", 200): done("listPrompts"),
+    ("getPrompt", 200): on_prompt("getPrompt"),
+    ("replacePrompt", 200): on_prompt("replacePrompt", json=UNNAMED, data=None, content_type=None),
+    ("replacePrompt", 422): with_body("replacePrompt", {"messages": []}),
+    ("updatePrompt", 200): on_prompt("updatePrompt"),
+    ("updatePrompt", 409): shared_name_taken,
+    ("archivePrompt", 204): on_prompt("archivePrompt"),
+    ("publishPrompt", 200): on_prompt("publishPrompt", ("?publish=false", DRAFT)),
+    ("publishPrompt", 409): on_prompt("publishPrompt"),
+    ("discardDraft", 204): on_prompt("discardDraft", ("?publish=false", DRAFT)),
+    ("discardDraft", 409): on_prompt("discardDraft"),
+    ("listPromptVersions", 200): on_prompt("listPromptVersions"),
+    ("comparePromptVersions", 200): on_prompt("comparePromptVersions"),
+    ("labelPrompt", 200): on_prompt("labelPrompt", json=LABEL, data=None, content_type=None),
+    ("labelPrompt", 409): on_prompt("labelPrompt", ("?publish=false", DRAFT)),
+    ("removePromptLabel", 204): on_prompt("removePromptLabel", ("/mine/labels", LABEL)),
+    ("rollBackPrompt", 200): on_prompt("rollBackPrompt", json={}, data=None, content_type=None),
+    ("rollBackPrompt", 409): on_prompt(
+        "rollBackPrompt", ("/mine/labels", LABEL), json={}, data=None, content_type=None
+    ),
+    ("listPromptUses", 200): on_prompt("listPromptUses"),
     ("getMe", 200): done("getMe"),
     ("listUsers", 200): done("listUsers"),
     ("createUser", 201): done("createUser"),
