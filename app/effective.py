@@ -95,19 +95,19 @@ def _masked(value: Any) -> Any:
     if isinstance(value, BaseModel):
         named = {name: getattr(value, name) for name in type(value).model_fields}
         given = {name: one for name, one in named.items() if one is not None and one != {}}
-        return {n: _options(v) if n == "options" else _masked(v) for n, v in given.items()}
+        return {n: masked_options(v) if n == "options" else _masked(v) for n, v in given.items()}
     if isinstance(value, Mapping):
         return {str(name): _masked(inner) for name, inner in value.items()}
     return without_credentials(str(value)) if isinstance(value, (str, AnyUrl)) else value
 
 
-def _options(value: Any) -> Any:
+def masked_options(value: Any) -> Any:
     """An endpoint's own parameters: their names, and values that are no texts."""
     if isinstance(value, str):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {str(name): _options(inner) for name, inner in value.items()}
-    return [_options(inner) for inner in value] if isinstance(value, Sequence) else value
+        return {str(name): masked_options(inner) for name, inner in value.items()}
+    return [masked_options(inner) for inner in value] if isinstance(value, Sequence) else value
 
 
 def _is_secret(field: FieldInfo) -> bool:

@@ -11,8 +11,10 @@ from functools import partial
 from sqlalchemy import select
 
 from app.db import Database
+from app.endpoints import endpoint_source
 from app.errors import Unavailable
 from app.limits import RateLimiter
+from app.providers.registry import EndpointSource, drop_endpoint_source, set_endpoint_source
 from app.queue import WakeQueue
 from app.settings import Settings
 from app.streaming import Events
@@ -21,18 +23,24 @@ from models import WorkerHeartbeat
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Settings, database, broker, live news and rate limits of this process."""
+    """Settings, database, broker, live news, rate limits and stored endpoints of this process."""
 
     settings: Settings
     database: Database
     wake: WakeQueue
     events: Events
     limiter: RateLimiter
+    endpoints: EndpointSource | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, threads: int = 10) -> Runtime:
-        """`threads` is how many of this process's threads use database and broker at once."""
+        """`threads` is how many of this process's threads use database and broker at once.
+
+        From here on the process knows the endpoints stored in this database.
+        """
         database = Database(settings.database_url, pool_size=min(threads, 20))
+        endpoints = endpoint_source(database)
+        set_endpoint_source(settings.database_url, endpoints)
         return cls(
             settings=settings,
             database=database,
@@ -41,10 +49,13 @@ class Runtime:
             ),
             events=Events(settings.redis_url, database),
             limiter=RateLimiter.from_url(settings.redis_url, settings.rate_limit),
+            endpoints=endpoints,
         )
 
     def close(self) -> None:
         """Close what is open, in the order that loses nothing."""
+        if self.endpoints:
+            drop_endpoint_source(self.endpoints)
         self.events.close()
         self.wake.close()
         self.limiter.close()

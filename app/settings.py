@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
@@ -33,42 +34,14 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from app import endpoint_settings
+from app.endpoint_settings import Configured, Seconds
+from app.endpoint_settings import Endpoint as Endpoint
 from app.errors import ConfigurationError
 
 PREFIX = "LLM_JOBS_"
 CLIENT_NAMES = frozenset({"LLM_JOBS_URL", "LLM_JOBS_API_KEY"})
 """Read by clients (`llm_jobs`, the command line) alone; one shell may hold them beside ours."""
-
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-_VENDORS = ("anthropic", "ollama", "openai", "simulator")
-"""Names `<name>/<model>` already means something for."""
-
-
-class Endpoint(BaseModel):
-    """One registered OpenAI-compatible endpoint: where it is and how we identify ourselves.
-
-    `options` are parameters of its own, sent with each call and open to jobs; the last three say
-    what the server takes: its name for the token limit, `stream_options`, a JSON Schema.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    base_url: AnyHttpUrl
-    api_key: SecretStr | None = None
-    user: str | None = None
-    password: SecretStr | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    stream_usage: bool = True
-    json_schema: bool = True
-
-    @field_validator("base_url")
-    @classmethod
-    def _no_credentials_in_the_url(cls, value: AnyHttpUrl) -> AnyHttpUrl:
-        if value.username or value.password:
-            raise ValueError("give user and password in their own fields, not within the URL")
-        return value
 
 
 class FetchUrl(BaseModel):
@@ -101,6 +74,31 @@ class Settings(BaseSettings):
         AnyHttpUrl("http://127.0.0.1:11434"), alias="OLLAMA_BASE_URL"
     )
     endpoints: dict[str, Endpoint] = Field({}, alias="LLM_JOBS_ENDPOINTS")
+    llm_service_endpoint: AnyHttpUrl | None = Field(
+        None,
+        alias="LLM_SERVICE_ENDPOINT",
+        description="The endpoint `llm-service`, which takes every option; /v1 is added.",
+    )
+    llm_service_api_key: SecretStr | None = Field(None, alias="LLM_SERVICE_API_KEY")
+    llm_service_endpoint_apikey: SecretStr | None = Field(
+        None,
+        alias="LLM_SERVICE_ENDPOINT_APIKEY",
+        description="Another name of LLM_SERVICE_API_KEY, which goes before it.",
+    )
+    llm_service_user: str | None = Field(None, alias="LLM_SERVICE_ENDPOINT_USER")
+    llm_service_password: SecretStr | None = Field(None, alias="LLM_SERVICE_ENDPOINT_PASSWORD")
+    llm_service_timeout: int = Field(
+        120_000, alias="LLM_SERVICE_TIMEOUT", ge=1, description="Milliseconds."
+    )
+    llm_service_model: str | None = Field(None, alias="LLM_SERVICE_MODEL")
+    llm_config_file: Path | None = Field(
+        None, alias="LLM_CONFIG_FILE", description="An imixs-llm.xml with more endpoints."
+    )
+    prompt_properties: dict[str, str] = Field(
+        {},
+        alias="LLM_JOBS_PROMPT_PROPERTIES",
+        description="What `<propertyvalue>` may show in a prompt, by name.",
+    )
     fetch_urls: dict[str, FetchUrl] = Field(
         {},
         alias="LLM_JOBS_FETCH_URLS",
@@ -165,6 +163,8 @@ class Settings(BaseSettings):
     ageing_seconds: Seconds = Field(60, alias="LLM_JOBS_AGEING_SECONDS")
     max_age_seconds: Seconds = Field(86_400, alias="LLM_JOBS_MAX_AGE_SECONDS")
 
+    _registered: dict[str, Configured] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -180,11 +180,14 @@ class Settings(BaseSettings):
     @classmethod
     def _endpoint_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
         for name in value:
-            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) or name in _VENDORS:
-                raise ValueError(
-                    f"endpoint name {name!r}: use lower-case letters, digits, - and _;"
-                    f" taken: {', '.join(_VENDORS)}"
-                )
+            endpoint_settings.check_name(name)
+        return value
+
+    @field_validator("llm_service_endpoint")
+    @classmethod
+    def _service_address(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
+        if value is not None:
+            endpoint_settings.check_service_url(value)
         return value
 
     @model_validator(mode="after")
@@ -199,6 +202,16 @@ class Settings(BaseSettings):
                 )
             object.__setattr__(self, "heartbeat_seconds", limit)
         return self
+
+    @model_validator(mode="after")
+    def _gather_endpoints(self) -> Settings:
+        self._registered = endpoint_settings.gathered(self)
+        return self
+
+    @property
+    def registered_endpoints(self) -> Mapping[str, Configured]:
+        """Every endpoint named here: LLM_JOBS_ENDPOINTS, LLM_SERVICE_*, LLM_CONFIG_FILE."""
+        return self._registered
 
     @property
     def broker(self) -> str:

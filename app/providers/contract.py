@@ -53,7 +53,9 @@ class Call:
     `model` is the vendor's own name (routing prefix removed); `options` are provider parameters
     such as `temperature` and `max_tokens`; `response_schema` is a JSON Schema the answer must
     match; `json` asks for a JSON answer where the vendor has such a switch; `stream` asks for
-    streaming; `attempt_id` names the attempt to the provider (for its logs and the simulator's).
+    streaming; `attempt_id` names the attempt to the provider (for its logs and the simulator's);
+    `any_option` passes every option on, whether or not a chat-completions server is known to take
+    it.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Call:
     json: bool = False
     stream: bool = False
     attempt_id: str = ""
+    any_option: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class OpenAIProvider:
 
     def _parameters(self, call: Call) -> tuple[dict[str, Any], list[str]]:
         """The options in this server's words, and a warning for each one it would not take."""
-        known = self._capabilities.parameters
+        known = None if call.any_option else self._capabilities.parameters
         parameters: dict[str, Any] = {}
         left_out: list[str] = []
         for name, value in {**self._extra, **call.options}.items():

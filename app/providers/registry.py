@@ -2,20 +2,23 @@
 
 `resolve` is asked at submit by processes that never call a model, so it imports no SDK and makes
 no network call but one: Ollama's own list of models, read at most once a minute. Vendors enter by
-`app.plugins`; registered endpoints come from the settings or from a source set at the start.
+`app.plugins`; registered endpoints come from the settings, or from a source set at the start for
+the database those settings name.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Protocol
 
+from app.endpoint_settings import Endpoint
 from app.errors import UnsupportedModel
 from app.plugins import registry
 from app.providers.contract import Provider
-from app.settings import Endpoint, Settings
+from app.settings import Settings
 
 SIMULATOR = "simulator"
 
@@ -26,13 +29,14 @@ class Route:
 
     `model` is the provider's own name for it. `bucket` names (provider, model, key) for limits and
     pauses; of the key it carries 8 hex digits of its SHA-256. `warning` is a sentence for the
-    answer.
+    answer, `timeout_seconds` the endpoint's own bound of a call.
     """
 
     provider: str
     model: str
     bucket: str
     warning: str | None = None
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +69,66 @@ class KnownModel:
     configured: bool
 
 
-EndpointSource = Callable[[], Mapping[str, Endpoint]]
-"""Gives the endpoints administrators have registered, by name."""
+class StoredEndpoint(Endpoint):
+    """One that an administrator registered: called by https and at public addresses only.
 
-_stored_endpoints: EndpointSource = dict
-
-
-def set_endpoint_source(source: EndpointSource) -> None:
-    """Ask `source` for endpoints the settings do not name. It is asked for each such route, so it
-    should be cheap; its endpoints may use https and public addresses only.
+    `unset` are the environment variables it wants and this process does not have.
     """
-    global _stored_endpoints
-    _stored_endpoints = source
+
+    unset: tuple[str, ...] = ()
+
+
+class EndpointSource(Protocol):
+    """The endpoints administrators have registered in one database."""
+
+    def __call__(self, *, fresh: bool = False) -> Mapping[str, StoredEndpoint]:
+        """All of them by name: as they were a moment ago, or with `fresh` as they are now.
+
+        Asked for each route, so the former should be cheap. Raises Unavailable.
+        """
+        ...
+
+    def forget(self) -> None:
+        """What is known is old: read it anew when asked next."""
+        ...
+
+
+_sources: dict[str, EndpointSource] = {}
+
+
+def set_endpoint_source(database_url: str, source: EndpointSource) -> None:
+    """Ask `source` for the endpoints that settings with this database do not name themselves."""
+    _sources[database_url] = source
+
+
+def drop_endpoint_source(source: EndpointSource) -> None:
+    """Ask it no longer; another that has taken its place since stays."""
+    for url in [url for url, one in _sources.items() if one is source]:
+        del _sources[url]
+
+
+def endpoints(settings: Settings, *, fresh: bool = False) -> Mapping[str, Endpoint]:
+    """Every registered endpoint by name; the settings' own first, which no stored one hides."""
+    own = {name: one.endpoint for name, one in settings.registered_endpoints.items()}
+    source = _sources.get(settings.database_url)
+    stored = source(fresh=fresh) if source else {}
+    return own | {name: one for name, one in stored.items() if name not in own}
+
+
+def endpoint_named(name: str, settings: Settings) -> Endpoint | None:
+    """One of them. One that is not known is asked for again: it may just have been registered."""
+    if found := settings.registered_endpoints.get(name):
+        return found.endpoint
+    source = _sources.get(settings.database_url)
+    if source is None:
+        return None
+    return source().get(name) or source(fresh=True).get(name)
+
+
+def forget_endpoints(settings: Settings) -> None:
+    """Stored endpoints were changed."""
+    if source := _sources.get(settings.database_url):
+        source.forget()
 
 
 def resolve(model: str, settings: Settings) -> Route:
@@ -89,7 +141,8 @@ def resolve(model: str, settings: Settings) -> Route:
 
 def known_models(settings: Settings) -> list[KnownModel]:
     """What one can name in a job: aliases, then each vendor's models. No network call but
-    Ollama's list. Endpoints serve what they like: they are listed as `<endpoint>/*`.
+    Ollama's list. Endpoints serve what they like: they are listed as `<endpoint>/*`, after the
+    model they are asked for when none is named.
     """
     known = [
         KnownModel(alias, route.provider, True)
@@ -99,7 +152,9 @@ def known_models(settings: Settings) -> list[KnownModel]:
     for vendor in registry().providers:
         usable = vendor.secret(settings) is not None
         known += [KnownModel(name, vendor.name, usable) for name in vendor.models(settings)]
-    known += [KnownModel(f"{name}/*", name, True) for name in _endpoints(settings)]
+    for name, endpoint in endpoints(settings).items():
+        models = (endpoint.model, "*") if endpoint.model else ("*",)
+        known += [KnownModel(f"{name}/{one}", name, not _unset(endpoint)) for one in models]
     return known
 
 
@@ -133,12 +188,12 @@ class Providers:
         vendor: Vendor | None = registry().providers.get(route.provider)
         if vendor is not None:
             return vendor.build(self._settings)
-        endpoint = _endpoints(self._settings).get(route.provider)
+        endpoint = endpoint_named(route.provider, self._settings)
         if endpoint is None:
             raise UnsupportedModel(f"{route.provider}/{route.model}")
         from app.providers.vendors import build_endpoint
 
-        trusted = route.provider in self._settings.endpoints
+        trusted = route.provider in self._settings.registered_endpoints
         return build_endpoint(route.provider, endpoint, trusted=trusted)
 
 
@@ -158,8 +213,8 @@ class _Routing:
             if self.settings.simulate_missing and self._is_lacking(vendor, rest):
                 return self._simulated(vendor.hint)
             return self._of(vendor, rest)
-        if endpoint := _endpoints(self.settings).get(prefix):
-            return _to(prefix, rest, secret=_endpoint_secret(endpoint))
+        if endpoint := endpoint_named(prefix, self.settings):
+            return self._of_endpoint(prefix, rest, endpoint)
         raise self._unsupported()
 
     def _bare(self) -> Route:
@@ -184,6 +239,12 @@ class _Routing:
         if vendor.name == SIMULATOR:
             raise self._unsupported(vendor.hint)
         return self._simulated(vendor.hint)
+
+    def _of_endpoint(self, name: str, model: str, endpoint: Endpoint) -> Route:
+        if unset := _unset(endpoint):
+            return self._simulated(f"set {' and '.join(unset)}")
+        route = _to(name, model, secret=_endpoint_secret(endpoint))
+        return replace(route, timeout_seconds=endpoint.timeout_seconds)
 
     def _simulated(self, hint: str) -> Route:
         """The simulator instead of a vendor that cannot answer, where that is allowed."""
@@ -210,12 +271,12 @@ def _try(model: str, settings: Settings) -> Route | None:
         return None
 
 
-def _endpoints(settings: Settings) -> Mapping[str, Endpoint]:
-    return {**_stored_endpoints(), **settings.endpoints}
+def _unset(endpoint: Endpoint) -> tuple[str, ...]:
+    return endpoint.unset if isinstance(endpoint, StoredEndpoint) else ()
 
 
 def _endpoint_secret(endpoint: Endpoint) -> str:
     """All that makes a client for it, so that a changed key or address gets a new one."""
     secrets = (endpoint.api_key, endpoint.password)
-    parts = [endpoint.model_dump_json(), *(s.get_secret_value() if s else "" for s in secrets)]
-    return "\n".join(parts)
+    rest = endpoint.model_dump_json(exclude={"model", "timeout_seconds"})
+    return "\n".join([rest, *(s.get_secret_value() if s else "" for s in secrets)])

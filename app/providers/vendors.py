@@ -36,7 +36,7 @@ def build_endpoint(name: str, endpoint: Endpoint, *, trusted: bool) -> Provider:
     called without TLS or at an internal address.
     """
     from app.errors import ConfigurationError
-    from app.providers.openai import Capabilities, OpenAIProvider
+    from app.providers.openai import STANDARD_PARAMETERS, Capabilities, OpenAIProvider
 
     if not trusted and endpoint.base_url.scheme != "https":
         raise ConfigurationError(f"endpoint {name!r}: its base URL must be https")
@@ -50,6 +50,7 @@ def build_endpoint(name: str, endpoint: Endpoint, *, trusted: bool) -> Provider:
             max_tokens=endpoint.max_tokens,
             stream_usage=endpoint.stream_usage,
             json_schema=endpoint.json_schema,
+            parameters=None if endpoint.any_option else STANDARD_PARAMETERS,
         ),
         extra=endpoint.options,
         internal=trusted,

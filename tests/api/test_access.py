@@ -68,6 +68,10 @@ NEEDS: dict[str, str] = {
     "createKey": "keys:admin",
     "revokeKey": "keys:admin",
     "listModels": ANY,
+    "listEndpoints": ADMINISTRATOR,
+    "createEndpoint": ADMINISTRATOR,
+    "updateEndpoint": ADMINISTRATOR,
+    "removeEndpoint": ADMINISTRATOR,
     "listPrices": ADMINISTRATOR,
     "createPrice": ADMINISTRATOR,
     "listQueues": "ops:read",
@@ -112,7 +116,15 @@ OWNED: dict[str, str] = {
 }
 
 #: operations whose path names something nobody owns
-NOBODYS = {"updateUser", "pauseQueue", "resumeQueue", "pauseModel", "resumeModel"}
+NOBODYS = {
+    "updateUser",
+    "updateEndpoint",
+    "removeEndpoint",
+    "pauseQueue",
+    "resumeQueue",
+    "pauseModel",
+    "resumeModel",
+}
 
 BODIES: dict[str, Any] = {
     "createKey": {},
@@ -159,7 +171,7 @@ def things(shared: House) -> Things:
 
 def path_for(endpoint: Endpoint, things: Things) -> str:
     """The operation's path with alice's ids in it."""
-    names = {**vars(things), "user_id": 3, "queue": "low", "model": "gpt-4"}
+    names = {**vars(things), "user_id": 3, "queue": "low", "model": "gpt-4", "endpoint": "none"}
     return openapi.path_of(endpoint).format(**names)
 
 

@@ -66,6 +66,31 @@ def test_openai_gets_every_option_and_a_compatible_server_only_declared_ones(
     assert answer.warnings == ("bearer takes no option verbosity; not sent.",)
 
 
+IMIXS = {"n_predict": 64, "repeat_last_n": 0, "cache_prompt": True, "max_tokens": 7}
+
+
+def test_call_may_pass_every_option_on(simulator: RunningSimulator) -> None:
+    call = BEARER.call_named("echo", options=IMIXS, any_option=True)
+    answer, body = body_of(BEARER, simulator, call)
+    assert body.items() >= IMIXS.items()
+    assert answer.warnings == ()
+
+
+def test_endpoint_may_take_every_option(simulator: RunningSimulator) -> None:
+    adapter = Adapter("imixs", "imixs/qwen-sim-{}", endpoint={"any_option": True})
+    answer, body = body_of(adapter, simulator, adapter.call_named("echo", options=IMIXS))
+    assert body.items() >= IMIXS.items()
+    assert answer.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "n", "stream"])
+def test_what_we_say_ourselves_is_never_an_option(simulator: RunningSimulator, name: str) -> None:
+    call = BEARER.call_named("echo", options={name: "x"}, any_option=True)
+    answer, body = body_of(BEARER, simulator, call)
+    assert body.get(name) != "x"
+    assert answer.warnings == (f"bearer takes no option {name}; not sent.",)
+
+
 def test_endpoint_has_parameters_of_its_own(simulator: RunningSimulator) -> None:
     endpoint = {
         "options": {"top_k": 20, "min_p": 0.1},

@@ -17,8 +17,15 @@ import pytest
 
 from app.errors import ConfigurationError, UnsupportedModel
 from app.providers import ollama_names, registry
-from app.providers.registry import KnownModel, Providers, Route, known_models, resolve
-from app.settings import Endpoint, Settings
+from app.providers.registry import (
+    KnownModel,
+    Providers,
+    Route,
+    StoredEndpoint,
+    known_models,
+    resolve,
+)
+from app.settings import Settings
 
 SIMULATED = {"simulate_missing": True, "simulator_url": "http://127.0.0.1:9"}
 
@@ -110,24 +117,110 @@ def test_endpoint_is_named_before_its_model() -> None:
     assert route.bucket.startswith("local:meta/llama-3:")
 
 
-def test_registered_endpoint_is_found_unless_the_settings_name_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stored = {
-        "theirs": Endpoint(base_url="https://models.example/v1"),  # type: ignore[arg-type]
-        "ours": Endpoint(base_url="https://models.example/v1"),  # type: ignore[arg-type]
-    }
-    monkeypatch.setattr(registry, "_stored_endpoints", dict)
-    registry.set_endpoint_source(lambda: stored)
-    own = settings(endpoints={"ours": {"base_url": "http://127.0.0.1:9/v1", "api_key": "k"}})
-    assert resolve("theirs/x", own).provider == "theirs"
-    assert resolve("ours/x", own).bucket != resolve("ours/x", settings()).bucket
+class Stored:
+    """What administrators have registered: as was known, and as it is now."""
+
+    def __init__(self, known: dict[str, StoredEndpoint], **later: StoredEndpoint) -> None:
+        self.known, self.later = known, later
+        self.fresh: list[bool] = []
+
+    def __call__(self, *, fresh: bool = False) -> dict[str, StoredEndpoint]:
+        self.fresh.append(fresh)
+        return self.known | self.later if fresh else self.known
+
+    def forget(self) -> None:
+        self.known |= self.later
 
 
-@pytest.mark.parametrize("changed", ["base_url", "api_key", "password", "max_tokens"])
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The sources of this process, by their database's address: none to begin with."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(registry, "_sources", found)
+    return found
+
+
+def stored(**facts: Any) -> StoredEndpoint:
+    return StoredEndpoint(**{"base_url": "https://models.example/v1", **facts})
+
+
+def test_registered_endpoint_is_found_unless_the_settings_name_it(sources: object) -> None:
+    registry.set_endpoint_source(settings().database_url, Stored({n: stored() for n in "ab"}))
+    own = settings(endpoints={"b": {"base_url": "http://127.0.0.1:9/v1", "api_key": "k"}})
+    assert resolve("a/x", own).provider == "a"
+    assert resolve("b/x", own).bucket != resolve("b/x", settings()).bucket
+    assert list(registry.endpoints(own)) == ["b", "a"]
+
+
+def test_endpoint_of_another_database_is_not_ours(sources: object) -> None:
+    registry.set_endpoint_source("sqlite:///other.db", Stored({"a": stored()}))
+    with pytest.raises(UnsupportedModel):
+        resolve("a/x", settings())
+    assert resolve("a/x", settings(database_url="sqlite:///other.db")).provider == "a"
+
+
+def test_source_is_dropped_unless_another_took_its_place(sources: dict[str, Any]) -> None:
+    first, second = Stored({}), Stored({})
+    for source in (first, second):
+        registry.set_endpoint_source("one", source)
+    registry.drop_endpoint_source(first)
+    assert sources == {"one": second}
+    registry.drop_endpoint_source(second)
+    assert sources == {}
+
+
+def test_endpoint_registered_a_moment_ago_is_found(sources: object) -> None:
+    source = Stored({"old": stored()}, new=stored())
+    registry.set_endpoint_source(settings().database_url, source)
+    assert resolve("old/x", settings()).provider == "old"
+    assert source.fresh == [False]  # what is known is not asked for anew
+    assert resolve("new/x", settings()).provider == "new"
+
+
+def test_endpoint_without_its_variable_is_refused_by_name(sources: object) -> None:
+    endpoint = stored(unset=("LLM_ENDPOINT_A_KEY",))
+    registry.set_endpoint_source(settings().database_url, Stored({"a": endpoint}))
+    with pytest.raises(UnsupportedModel, match=r"a/x \(set LLM_ENDPOINT_A_KEY\)"):
+        resolve("a/x", settings())
+    route = resolve("a/x", settings(**SIMULATED))
+    assert (route.provider, route.model) == ("simulator", "a/x")
+    assert "set LLM_ENDPOINT_A_KEY" in str(route.warning)
+    listed = known_models(settings())
+    assert KnownModel("a/*", "a", False) in listed
+
+
+def test_registered_endpoint_may_not_be_called_without_tls(sources: object) -> None:
+    plain = stored(base_url="http://127.0.0.1:9/v1")
+    registry.set_endpoint_source(settings().database_url, Stored({"a": plain}))
+    with pytest.raises(ConfigurationError, match="must be https"):
+        Providers(settings()).get(resolve("a/x", settings()))
+
+
+def test_route_has_the_endpoints_time_limit() -> None:
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "timeout_seconds": 7.5}
+    own = settings(endpoints={"local": endpoint}, openai_api_key="k")
+    assert resolve("local/x", own).timeout_seconds == 7.5
+    assert resolve("gpt-4", own).timeout_seconds is None
+
+
+def test_endpoints_model_and_time_limit_make_no_new_client() -> None:
+    before = {"base_url": "http://127.0.0.1:9"}
+    after = {**before, "model": "m", "timeout_seconds": 3}
+    one, other = (resolve("e/x", settings(endpoints={"e": each})) for each in (before, after))
+    assert one.bucket == other.bucket
+
+
+def test_endpoints_own_model_is_offered() -> None:
+    own = settings(endpoints={"local": {"base_url": "http://127.0.0.1:9", "model": "qwen"}})
+    names = [model.name for model in known_models(own) if model.provider == "local"]
+    assert names == ["local/qwen", "local/*"]
+
+
+@pytest.mark.parametrize("changed", ["base_url", "api_key", "password", "max_tokens", "any_option"])
 def test_changed_endpoint_gets_a_new_client(changed: str) -> None:
     before = {"base_url": "http://127.0.0.1:9", "api_key": "k", "user": "u", "password": "p"}
     values = {"base_url": "http://127.0.0.1:8", "max_tokens": "max_completion_tokens"}
+    values["any_option"] = "true"
     after = {**before, changed: values.get(changed, "other")}
     one, other = (resolve("e/x", settings(endpoints={"e": each})) for each in (before, after))
     assert one.bucket != other.bucket

@@ -7,6 +7,7 @@ from api.web.views import (
     account,
     admin,
     compare,
+    endpoints,
     keys,
     output,
     output_acts,
@@ -43,4 +44,5 @@ ROOMS: tuple[Pages, ...] = (
     admin.pages,
     users.pages,
     providers.pages,
+    endpoints.pages,
 )
