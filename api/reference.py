@@ -11,7 +11,7 @@ from typing import Any
 
 from api import openapi
 from api.app import endpoints
-from api.body import BULK, MAX_DEPTH, MAX_KEYS, MAX_TEXT_BYTES, ORDINARY
+from api.body import BULK, MAX_DEPTH, MAX_KEYS, MAX_TEXT_BYTES, MAX_UPLOAD_BYTES, ORDINARY
 from api.errors import PROBLEM
 from api.routing import Endpoint
 from api.schemas.common import LARGEST_ID
@@ -31,8 +31,9 @@ What belongs to somebody else is answered like what does not exist: 404.
 
 **Bodies** are JSON objects (`application/json`), at most {ORDINARY.max_bytes:,} bytes
 ({BULK.max_bytes:,} for bulk), {MAX_DEPTH} levels deep, with {MAX_KEYS:,} keys in all (in bulk:
-each job) and texts of {MAX_TEXT_BYTES:,} bytes. Unknown fields, wrong types, duplicate keys, `NaN`,
-NUL and lone surrogates are refused; the refusal names the place.
+each job) and texts of {MAX_TEXT_BYTES:,} bytes. With files, {MAX_UPLOAD_BYTES:,} bytes, of which
+all but the files' contents keep to the first limit. Unknown fields, wrong types, duplicate keys,
+`NaN`, NUL and lone surrogates are refused; the refusal names the place.
 
 **Refusals** are `{PROBLEM}` (RFC 9457): `type`, `title`, `status`, `detail`, `instance`,
 `request_id`, `code`, and `errors` with the JSON pointer of each culprit; `error` is the same as one

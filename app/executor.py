@@ -1,4 +1,4 @@
-"""One attempt of one job, as a list of named steps: fetch, render, call, mend, parse, end.
+"""One attempt of one job, as a list of named steps: fetch, ask, call, mend, parse, read, end.
 
 What goes in is a claim, what comes out is how the row should end; moving the row is the caller's
 business (`app.lifecycle`). Everything here is policy that needs no database: which call to make,
@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from app import formats, retry, telemetry
+from app import debugging, formats, retry, telemetry
 from app.context.fetchers import FetchContext, Source, fetch_all, normalise
 from app.errors import (
     CallError,
     CallTimeout,
+    InferenceFailed,
     LLMJobsError,
-    MissingVariables,
     OutputInvalid,
     OutputTruncated,
     Unavailable,
@@ -30,8 +30,7 @@ from app.errors import (
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
 from app.prices import Priced
-from app.prompts.conversation import prompt_text, system_text
-from app.prompts.templating import parse
+from app.prompts.steps import PlainStep, Plan, Question, Reading, Step, plan_of
 from app.providers.contract import Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
 from app.routes import Routes
@@ -87,12 +86,14 @@ class Execution:
         self.going_on = False
         self._route: Route | None = None
         self._values: Mapping[str, Any] = claim.context
-        self._messages: tuple[Message, ...] = ()
-        self._prompt: str | None = None
+        self._step: Step = PlainStep(claim)
+        self._question: Question | None = None
+        self._items: dict[str, Any] = {}
         self._warnings = list(claim.warnings)
         self._answer: Answer | None = None
         self._begun = time.monotonic()
         self._call_started: float | None = None
+        self._sent: Call | None = None
         self._live = LiveText(kit.events, claim.job_id)
 
     async def run(self) -> Ending:
@@ -102,10 +103,12 @@ class Execution:
         """
         try:
             await self._fetch_context()
-            self._render()
-            answer = await self._call(self._messages)
-            answer = await self._enlarge_if_cut(answer)
-            text, value = await self._parse_or_repair(answer)
+            plan = plan_of(self.claim, hook_seconds=self._kit.settings.fetch_timeout_seconds)
+            self._items = dict(plan.items or {})
+            text, value = "", None
+            for number, self._step in plan.left:
+                text, value = await self._carry_out(self._step)
+                await self._next(number, plan)
             return self._completed(text, value)
         except CallError as error:
             return self._after_failure(error)
@@ -129,6 +132,24 @@ class Execution:
 
     # The steps
 
+    async def _carry_out(self, step: Step) -> tuple[str, Any]:
+        """One question and its answer's text and value; what is read of it joins the items."""
+        self._question = await step.question(self._values, self._items)
+        if self._question is None:
+            reading = await step.read(None, "", self._items)
+            self._keep(reading)
+            return reading.text, None
+        self._warn(*self._question.warnings)
+        answer = await self._call(self._question.messages)
+        answer = await self._enlarge_if_cut(answer)
+        text, value = await self._parse_or_repair(answer)
+        return await self._read_or_ask_again(text, value)
+
+    async def _next(self, number: int, plan: Plan) -> None:
+        """A further step is a further attempt; what the steps so far gave is kept in the row."""
+        if number < len(plan.steps):
+            await self._again(Kind.STEP, result_items=self._items, steps_done=number)
+
     async def _fetch_context(self) -> None:
         if not self.claim.fetchers:
             return
@@ -141,47 +162,26 @@ class Execution:
         self._values = {**fetched.flat, **fetched.values, **self.claim.context}
         self._warn(*fetched.warnings)
 
-    def _render(self) -> None:
-        claim = self.claim
-        templates = claim.messages or [{"role": "user", "content": claim.template_name}]
-        texts = [(m["role"], parse(m["content"]).render(self._values)) for m in templates]
-        missing = list(dict.fromkeys(name for _, text in texts for name in text.missing))
-        if missing and claim.strict:
-            raise MissingVariables(missing)
-        if missing and claim.fetchers:
-            self._warn(f"Unknown variables left as they are: {', '.join(missing)}")
-        messages = [Message(role, text.text) for role, text in texts]
-        self._prompt = prompt_text(messages)
-        self._messages = self._with_system(messages)
-
-    def _with_system(self, messages: list[Message]) -> tuple[Message, ...]:
-        """The system message first, and only one."""
-        system = system_text(
-            messages,
-            own=self.claim.system,
-            format=self.claim.format,
-            response_schema=self.claim.response_schema,
-        )
-        rest = [m for m in messages if m.role != "system"]
-        return (Message("system", system), *rest) if system else tuple(rest)
-
     async def _call(self, messages: tuple[Message, ...], **changes: Any) -> Answer:
         """At most one provider call, ended by our own clock whatever the provider drips."""
-        route, provider = await self._kit.routes.find(self.claim.model_name)
+        step = self._step
+        route, provider = await self._kit.routes.find(step.model)
         self._route = route
-        call = replace(
+        self._sent = call = replace(
             Call(
                 model=route.model,
                 messages=messages,
-                options=self.claim.options,
-                response_schema=self.claim.response_schema,
-                json=self.claim.format == Format.JSON,
+                options=step.options,
+                response_schema=step.response_schema,
+                json=step.format == Format.JSON,
                 stream=self._worth_streaming(),
                 attempt_id=f"{self.claim.job_id}/{self.fence}",
+                any_option=step.any_option,
             ),
             **changes,
         )
-        seconds = min(self._kit.settings.call_timeout_seconds, self._seconds_left())
+        limit = self._kit.settings.call_timeout_seconds
+        seconds = min(limit, route.timeout_seconds or limit, self._seconds_left())
         self._live.begin(self.fence)
         self._answer = None
         self._call_started = time.monotonic()
@@ -213,10 +213,10 @@ class Execution:
         """
         if answer.stop is not Stop.TRUNCATED:
             return answer
-        is_json = self.claim.format == Format.JSON
-        if is_json or _limit_of(self.claim.options) is None:
+        is_json, options = self._step.format == Format.JSON, self._step.options
+        if is_json or _limit_of(options) is None:
             await self._again(Kind.ENLARGE, OutputTruncated())
-            answer = await self._call(self._messages, options=enlarged(self.claim.options))
+            answer = await self._call(self._messages, options=enlarged(options))
         if answer.stop is Stop.TRUNCATED:
             if is_json:
                 raise OutputTruncated(billed=True)
@@ -225,7 +225,7 @@ class Execution:
 
     async def _parse_or_repair(self, answer: Answer) -> tuple[str, Any]:
         """The answer's text and value. Unreadable JSON gets one repair call, of the text alone."""
-        schema = self.claim.response_schema
+        schema = self._step.response_schema
         parsed = await self._parse(answer.text)
         if parsed.problem is None:
             return answer.text, parsed.output
@@ -241,15 +241,39 @@ class Execution:
 
     async def _parse(self, text: str) -> formats.Parsed:
         """Checking against a schema may take a second of CPU: not on the loop."""
-        schema = self.claim.response_schema
+        schema, format = self._step.response_schema, self._step.format
         if schema is None:
-            return formats.parse(text, self.claim.format)
-        return await asyncio.to_thread(formats.parse, text, self.claim.format, schema=schema)
+            return formats.parse(text, format)
+        return await asyncio.to_thread(formats.parse, text, format, schema=schema)
+
+    async def _read_or_ask_again(self, text: str, value: Any) -> tuple[str, Any]:
+        """What the answer's result event reads. One that it cannot read is asked for once more."""
+        reading = await self._step.read(self._question, text, self._items)
+        if reading.problem is not None:
+            await self._again(Kind.ASK_AGAIN, InferenceFailed(reading.problem))
+            answer = await self._call(self._corrective(text, reading.problem))
+            text, value = await self._parse_or_repair(answer)
+            reading = await self._step.read(self._question, text, self._items)
+        if reading.problem is not None:
+            raise InferenceFailed(reading.problem, billed=True)
+        self._keep(reading)
+        return text, value
+
+    def _corrective(self, text: str, problem: str) -> tuple[Message, ...]:
+        words = f"{problem} Answer the question before once more, in the form asked for."
+        return (*self._messages, Message("assistant", text), Message("user", words))
+
+    def _keep(self, reading: Reading) -> None:
+        self._items.update(reading.items)
+        self._warn(*reading.warnings)
 
     # The endings
 
     def _completed(self, text: str, value: Any) -> Completed:
-        return Completed(**self._facts(), raw_response=text, parsed_output=value)
+        items = self._items or None
+        return Completed(
+            **self._facts(), raw_response=text, parsed_output=value, result_items=items
+        )
 
     def _after_failure(self, error: CallError) -> Ending:
         decision = retry.decide(
@@ -283,7 +307,16 @@ class Execution:
 
     # Small parts
 
-    async def _again(self, kind: Kind, why: CallError) -> None:
+    @property
+    def _messages(self) -> tuple[Message, ...]:
+        return self._question.messages if self._question else ()
+
+    @property
+    def _prompt(self) -> str | None:
+        return self._question.prompt if self._question else None
+
+    async def _again(self, kind: Kind, why: CallError | None = None, **news: Any) -> None:
+        """Open the attempt of a further call; `why` the one before it was not enough."""
         self.going_on = True
         try:
             self.fence = await self._ledger.again(
@@ -291,8 +324,9 @@ class Execution:
                 kind,
                 report=self._report(),
                 prompt=self._prompt,
-                error_code=why.code,
-                error_message=why.message,
+                error_code=why.code if why else None,
+                error_message=why.message if why else None,
+                **news,
             )
         finally:
             self.going_on = False
@@ -303,7 +337,7 @@ class Execution:
         return self.claim.seconds_to_deadline - (time.monotonic() - self._begun)
 
     def _worth_streaming(self) -> bool:
-        limit = _limit_of(self.claim.options) or 0
+        limit = _limit_of(self._step.options) or 0
         return limit >= LONG_ANSWER_TOKENS or self._kit.events.listened(self.claim.job_id)
 
     def _report(self, error: CallError | None = None) -> Report:
@@ -323,7 +357,20 @@ class Execution:
             first_token_seconds=self._answer.first_token_seconds if self._answer else None,
             cost=priced.cost,
             price_id=priced.price_id,
+            exchange=self._exchange(error),
             **_tokens(usage),
+        )
+
+    def _exchange(self, error: CallError | None) -> dict[str, Any] | None:
+        """What was sent and heard in the current attempt, of a job that is debugged."""
+        if not self.claim.debug or self._sent is None:
+            return None
+        return debugging.exchange(
+            self._sent,
+            job_id=self.claim.job_id,
+            number=self.fence,
+            answer=self._answer,
+            error=error,
         )
 
     def _elapsed(self) -> float | None:

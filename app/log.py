@@ -24,6 +24,7 @@ JOB_STARTED = "LLMJob started"
 JOB_COMPLETED = "LLMJob completed successfully"
 JOB_FAILED = "LLMJob failed"
 JOB_FAILED_FOR_GOOD = "Job permanently failed after all retries"
+JOB_DEBUG = "LLMJob debug"
 FEEDBACK_RECEIVED = "LLM output feedback received"
 
 TEMPLATE_CHARACTERS = 80
@@ -125,6 +126,11 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def redact_text(text: str) -> str:
     """The same text with whatever looks like a key, a bearer token or a URL's password blanked."""
     return _SECRET_VALUE.sub(_blank, text)
+
+
+def redact_value(value: Any) -> Any:
+    """The same JSON value with every secret in it blanked, by its name or by its look."""
+    return _clean("", value, 0)
 
 
 def is_secret_name(name: str) -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    false,
     select,
     text,
 )
@@ -141,7 +142,10 @@ class LLMOutput(Base):
     prompt_version: Mapped[int | None] = mapped_column(Integer)
     script: Mapped[dict[str, Any] | None] = mapped_column(Json)
     workitem: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    files: Mapped[list[dict[str, Any]] | None] = mapped_column(Json, deferred=True)
+    files: Mapped[list[dict[str, Any]] | None] = mapped_column(
+        Json, deferred=True, deferred_raiseload=True
+    )
+    debug: Mapped[bool] = mapped_column(default=False, server_default=false())
     metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata", Json)
     bucket: Mapped[str] = mapped_column(String(255), default="")
     traceparent: Mapped[str | None] = mapped_column(String(64))

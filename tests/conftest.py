@@ -35,7 +35,7 @@ def _nobody_traces() -> None:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees a setting of the machine it runs on; settings are read anew in each."""
     names = {str(field.alias) for field in Settings.model_fields.values()}
-    for name in [n for n in os.environ if n.removesuffix("_FILE") in names]:
+    for name in [n for n in os.environ if n in names or n.removesuffix("_FILE") in names]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     load_settings.cache_clear()

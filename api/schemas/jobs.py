@@ -8,12 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from api.schemas.common import SAME_AS, Moment, RowId, Shown, Strict
+from api.schemas.files import Files
 from api.schemas.outputs import Output
 from app.jobs.request import check_essentials
 from models import Queue
 
 FormatWord = Literal["text", "json", "markdown", "html"]
 QueueWord = Literal["high", "default", "low"]
+
+DEFINED = ("prompt", "prompt_xml")
+ASKING = ("template", "messages", *DEFINED)
 
 SEED_BODY: dict[str, Any] = {
     "template": "Explain {{concept}} to a beginner",
@@ -57,14 +61,14 @@ class PromptMessage(Strict):
 
 
 class JobBody(Strict):
-    """A job: a template (or messages), a model, and the variables' values."""
+    """A job: a template, messages or a prompt definition; a model; and the variables' values."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [SEED_BODY],
             "allOf": [
-                {"anyOf": [{"required": ["template"]}, {"required": ["messages"]}]},
-                {"anyOf": [{"required": ["model"]}, {"required": ["agent_id"]}]},
+                {"anyOf": [{"required": [name]} for name in ASKING]},
+                {"anyOf": [{"required": [name]} for name in ("model", "agent_id", *DEFINED)]},
             ],
         }
     )
@@ -100,6 +104,23 @@ class JobBody(Strict):
     messages: list[PromptMessage] | None = Field(
         None, min_length=1, max_length=200, description="A conversation instead of `template`."
     )
+    prompt: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="A stored prompt instead of `template`: `name`, `name@3` or `name@label`.",
+        examples=["categorize@production"],
+    )
+    prompt_xml: str | None = Field(
+        None, description="A prompt definition as Imixs-AI writes it, instead of `template`."
+    )
+    workitem: dict[str, Any] | None = Field(
+        None,
+        description="What a definition's placeholders read: items, each a value or a list of them.",
+        examples=[{"invoice.number": "R-2024-17", "team": ["anna", "marc"]}],
+    )
+    files: Files = None
+    debug: bool = Field(False, description="Keep and log each call whole, redacted.")
     response_schema: dict[str, Any] | None = Field(
         None, description="A JSON Schema the answer must match; needs `format` `json`."
     )
@@ -230,6 +251,18 @@ class Derived(Shown):
     warnings: list[str] | None = Field(None, description="Only when there are any.")
 
 
+class PreviewedStep(Shown):
+    """One call of a prompt definition, and what becomes of its answer."""
+
+    prompt: str
+    system: str | None
+    messages: list[PromptMessage]
+    model: str
+    options: dict[str, Any]
+    result_item: str | None
+    result_event: str | None
+
+
 class Preview(Shown):
     """What would be sent and what it might cost; nothing was stored."""
 
@@ -243,6 +276,10 @@ class Preview(Shown):
     estimated_input_tokens: int
     estimated_output_tokens: int | None = Field(description="Null when nobody knows.")
     estimated_cost: float | None = Field(description="US dollars; null without a price.")
+    options: dict[str, Any] = Field(description="What goes to the provider beside the messages.")
+    steps: list[PreviewedStep] | None = Field(
+        None, description="Each call of a prompt definition; the fields above are the first's."
+    )
     warnings: list[str]
 
 

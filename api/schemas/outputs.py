@@ -38,6 +38,19 @@ class AttemptShown(Shown):
     duration_seconds: float | None
     first_token_seconds: float | None
     worker: str | None
+    exchange: dict[str, Any] | None = Field(
+        description="What was sent and answered, redacted; of jobs that are debugged."
+    )
+
+
+class Review(Shown):
+    """Result items as a person left them."""
+
+    items: dict[str, list[Any]]
+    confirmed: bool
+    user_id: int | None
+    by: str
+    at: datetime
 
 
 class Output(Shown):
@@ -63,12 +76,20 @@ class Output(Shown):
     metadata: dict[str, Any] | None
     prompt_name: str | None
     prompt_version: int | None
+    definition: dict[str, Any] | None = Field(
+        description="The prompt definition the job was accepted with; null for a plain template."
+    )
+    workitem: dict[str, list[Any]] | None = Field(description="What its placeholders read.")
+    debug: bool = Field(description="Whether its calls are kept and logged whole.")
     prompt: str | None = Field(description="The final text that was sent.")
     raw_response: str | None
     parsed_output: Any = None
     formatted_output: str | None
     rendered_html: str | None = Field(description="Sanitised; for markdown and html.")
-    result_items: dict[str, Any] | None
+    result_items: dict[str, Any] | None = Field(
+        description="What the answer says, by item: name and list of values."
+    )
+    review: Review | None = Field(description="The items as a person left them last.")
     warnings: list[str]
     error_code: str | None
     error_message: str | None
@@ -164,6 +185,31 @@ class FeedbackGiven(Shown):
     status: Literal["success"]
     feedback: FeedbackWord
     comment: str | None
+
+
+class ItemsBody(Strict):
+    """Result items as a person leaves them; without `items` the present ones are confirmed."""
+
+    items: dict[str, Any] | None = Field(
+        None,
+        description="All of them: name, and a value or a list of values.",
+        examples=[{"invoice.total": [4100.0]}],
+    )
+    confirmed: bool = Field(False, description="They are right as they stand now.")
+
+
+class SuggestQuery(Lax):
+    """What somebody has typed so far."""
+
+    q: str = Field(max_length=64, description="At least two characters.")
+
+
+class Suggested(Shown):
+    """Help for a form."""
+
+    mode: Literal["ON", "OFF"]
+    items: list[str] = Field(description="Names of the items a form should help with.")
+    hits: list[str] = Field(description="Words of the job's files that go on from `q`.")
 
 
 class StreamQuery(Lax):

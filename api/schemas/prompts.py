@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from api.schemas.common import SAME_AS, Lax, ListOf, PageQuery, RowId, Shown, Strict
+from api.schemas.files import Files
 from api.schemas.jobs import FormatWord
 
 CATEGORIZE: dict[str, Any] = {
@@ -161,6 +162,17 @@ class RollBackBody(Strict):
 
     label: str = Field("production", max_length=64)
     version: int | None = Field(None, ge=1, le=999_999_999, examples=[2])
+
+
+class PromptPreviewBody(Strict):
+    """What a prompt is tried with; as for a job."""
+
+    context: dict[str, Any] = Field(default_factory=dict, description="The variables' values.")
+    workitem: dict[str, Any] | None = Field(None, description="What its placeholders read.")
+    files: Files = None
+    model: str | None = Field(None, max_length=255, description="Instead of the definition's.")
+    options: dict[str, Any] | None = Field(None, description="These go over the definition's.")
+    format: FormatWord | None = None
 
 
 class PersonShown(Shown):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import g
 
 from api import request_log
 from api.auth import scope
-from api.body import BULK
+from api.body import BULK, FILES
 from api.holding import row_when_ended
 from api.replies import Reply
 from api.routing import Answer, Call, Header, Routes
@@ -36,6 +36,7 @@ from api.v1.accepting import (
 from api.v1.bulk import checked_jobs
 from api.v1.rows import shown_row
 from app import jobs
+from app.context.files import SentFile, read_files
 from app.jobs import JobRequest, Submission
 from models import Scope
 
@@ -54,6 +55,7 @@ SUBMIT_ERRORS = {
     "/llm_jobs",
     access=scope(Scope.JOBS_WRITE),
     body=JobBody,
+    body_limits=FILES,
     json_api_body=JsonApiJobBody,
     query=WaitQuery,
     request_headers=[
@@ -88,7 +90,10 @@ def create_job(call: Call[JobBody, WaitQuery]) -> Reply:
     The row exists when this is answered; the answer of the model is written to it later.
     """
     submission = jobs.submit(
-        call.runtime, call.caller, job_request(call.body), idempotency=idempotency_of(call)
+        call.runtime,
+        call.caller,
+        job_request(call.body, call.files),
+        idempotency=idempotency_of(call),
     )
     body = accepted_body(submission)
     if call.query.wait is not None:
@@ -126,13 +131,14 @@ def create_jobs(call: Call[BulkBody, Empty]) -> Reply:
     "/llm_jobs/preview",
     access=scope(Scope.JOBS_WRITE),
     body=JobBody,
+    body_limits=FILES,
     answers={200: Answer(description="What would be sent.", model=Preview)},
     errors={404: "There is no such agent.", 422: "The template cannot be parsed."},
     examples={"plain": SEED_BODY},
 )
 def preview_job(call: Call[JobBody, Empty]) -> Reply:
     """Show the final prompt, missing variables and an estimate; nothing is stored."""
-    return Reply(body=jobs.preview(call.runtime, call.caller, job_request(call.body)))
+    return Reply(body=jobs.preview(call.runtime, call.caller, job_request(call.body, call.files)))
 
 
 @routes.get(
@@ -188,10 +194,18 @@ def advance_job(call: Call[Empty, Empty], job_id: str) -> Reply:
     return Reply(body=shown_row(call, job_id=job_id))
 
 
-def job_request(body: JobBody) -> JobRequest:
-    """The body in the words of `app.jobs`."""
-    fields = body.model_dump(exclude={"queue", "priority"})
-    return JobRequest(**fields, queue=body.asked_queue, traceparent=request_log.traceparent())
+def job_request(body: JobBody, files: Sequence[SentFile] = ()) -> JobRequest:
+    """The body in the words of `app.jobs`, with the texts of its files.
+
+    Raises FileUnreadable, or TooManyRequests while many others' files are being read.
+    """
+    fields = body.model_dump(exclude={"queue", "priority", "files"})
+    return JobRequest(
+        **fields,
+        queue=body.asked_queue,
+        files=tuple(read_files(files)) if files else (),
+        traceparent=request_log.traceparent(),
+    )
 
 
 def _ended_row(call: Call[Any, Any], job_id: str, seconds: float | None) -> Mapping[str, Any]:

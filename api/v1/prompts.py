@@ -7,10 +7,12 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import scope
+from api.body import FILES
 from api.documents import XML, YAML, media_type, wanted
 from api.replies import Reply, page_reply
 from api.routing import Answer, Call, Header, Routes
 from api.schemas.common import Empty
+from api.schemas.jobs import Preview
 from api.schemas.prompts import (
     CATEGORIZE,
     ChangeQuery,
@@ -19,6 +21,7 @@ from api.schemas.prompts import (
     PromptDefinition,
     PromptLine,
     PromptList,
+    PromptPreviewBody,
     PromptQuery,
     PromptReplaced,
     PromptShown,
@@ -26,7 +29,10 @@ from api.schemas.prompts import (
     PromptsStored,
     WhoseQuery,
 )
+from app import jobs
+from app.context.files import read_files
 from app.errors import InvalidParameter
+from app.jobs import JobRequest
 from app.prompts import documents, library
 from app.prompts.definition import Definition, from_json
 from app.prompts.documents import Source
@@ -109,6 +115,28 @@ def get_prompt(call: Call[Empty, PromptQuery], name: str) -> Reply | Response:
     return Response(
         text, content_type=f"{media_type(source)}; charset=utf-8", headers={"Vary": "Accept"}
     )
+
+
+@routes.post(
+    "/prompts/<name>/preview",
+    access=_READ,
+    body=PromptPreviewBody,
+    body_limits=FILES,
+    answers={200: Answer(description="What would be sent.", model=Preview)},
+    errors={422: "A placeholder cannot be filled, or a file cannot be read."},
+    examples={"one": {"context": {"text": "Your invoice"}, "workitem": {"subject": "March"}}},
+)
+def preview_prompt(call: Call[PromptPreviewBody, Empty], name: str) -> Reply:
+    """Show what a job of this prompt would send: messages and options of each call.
+
+    No model is called and nothing is stored.
+    """
+    asked = JobRequest(
+        **call.body.model_dump(exclude={"files"}),
+        prompt=name,
+        files=tuple(read_files(call.files)),
+    )
+    return Reply(body=jobs.preview(call.runtime, call.caller, asked))
 
 
 @routes.put(

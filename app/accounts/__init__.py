@@ -33,6 +33,7 @@ from app.accounts.sessions import (
 )
 from app.accounts.users import (
     create_user,
+    display_names,
     find_user,
     get_user,
     hold_user,
@@ -52,6 +53,7 @@ __all__ = [
     "create_agent",
     "create_key",
     "create_user",
+    "display_names",
     "find_user",
     "generate_password",
     "get_agent",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -58,6 +59,32 @@ def create_user(
     details = {"email": user.email, "role": user.role}
     audit.record(session, by, Action.USER_CREATED, subject=f"user:{user.id}", details=details)
     return user
+
+
+MOST_NAMES = 200
+"""Users whose names one job may show."""
+
+
+def display_names(session: Session, caller: Caller, ids: Iterable[str]) -> dict[str, str]:
+    """The names of users, by the id or the address they are called by: those whose names the caller
+    may know, which is everybody's for administrators and one's own for others.
+
+    An unknown one is left out.
+    """
+    wanted = sorted(set(ids))[:MOST_NAMES]
+    numbers = [int(one) for one in wanted if one.isascii() and one.isdigit() and len(one) < 19]
+    addresses = [one.lower() for one in wanted if "@" in one]
+    if not numbers and not addresses:
+        return {}
+    query = select(User).where(or_(User.id.in_(numbers), User.email.in_(addresses)))
+    found = [user for user in session.scalars(query) if caller.sees(user.id)]
+    shown = {str(user.id): user.name or user.email for user in found}
+    by_address = {user.email: user.name or user.email for user in found}
+    return {
+        one: name
+        for one in wanted
+        if (name := shown.get(one) or by_address.get(one.lower())) is not None
+    }
 
 
 def find_user(session: Session, email: str) -> User | None:

@@ -3,6 +3,8 @@
     request.py      the values that travel: JobRequest, Submission
     submit.py       a request becomes a committed row, then its worker is woken (waking.py)
     meaning.py      defaults, checks and routing of a request; shapes.py and limits.py help it
+    scripts.py      jobs of a prompt definition: found, and rehearsed before they are accepted
+    files.py        the files of rows; items.py result items as people correct and confirm them
     idempotency.py  the first answer to a key, stored with the row
     derive.py       re_run and regenerate, lineage.py the tree of them; compare.py: one request
                     asked of several models
@@ -26,6 +28,7 @@ from app.jobs.describe import describe, describe_many
 from app.jobs.erase import erase
 from app.jobs.explain import why
 from app.jobs.idempotency import prune_idempotency_keys
+from app.jobs.items import current_items, review_items, reviews_of, suggest
 from app.jobs.preview import preview
 from app.jobs.request import IdempotencyRequest, JobRequest, Submission, check_essentials
 from app.jobs.search import Counted, Filters, count_matching, list_outputs
@@ -45,6 +48,7 @@ __all__ = [
     "cancel_many",
     "check_essentials",
     "count_matching",
+    "current_items",
     "describe",
     "describe_many",
     "erase",
@@ -56,7 +60,10 @@ __all__ = [
     "re_run_many",
     "regenerate",
     "retry_failed",
+    "review_items",
+    "reviews_of",
     "submit",
     "submit_many",
+    "suggest",
     "why",
 ]

@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session, aliased, defer, load_only
 from app import audit, lifecycle
 from app.accounts import Caller
 from app.audit import Action
+from app.context.files import ReadFile
 from app.errors import AllowanceUsedUp, Conflict, InvalidParameter, NotFound, RequestError
 from app.jobs.access import visible
 from app.jobs.derive import child_of
+from app.jobs.files import FilesOfParents
 from app.jobs.limits import check_text
 from app.jobs.request import Submission
 from app.jobs.search import Counted, Filters, matching
@@ -251,9 +253,12 @@ def _run_again(
 ) -> ReRuns:
     left_out = list(skipped)
     children: list[NewJob] = []
-    for parent in reversed(found[:limit]):
+    chosen = found[:limit][::-1]
+    for parent, files in zip(chosen, _files(runtime, chosen), strict=True):
         try:
-            children.append(child_of(runtime.settings, parent, Derivation.RE_RUN))
+            if isinstance(files, RequestError):
+                raise files
+            children.append(child_of(runtime.settings, parent, Derivation.RE_RUN, files=files))
         except RequestError as error:
             left_out.append(_skip(parent.id, error))
     accepted: list[Submission] = []
@@ -261,6 +266,21 @@ def _run_again(
         choose = _choosing(caller, left_out, details, once=once)
         accepted = accept(runtime, caller, children, choose=choose)
     return ReRuns(accepted=tuple(accepted), skipped=tuple(left_out), more=len(found) > limit)
+
+
+def _files(
+    runtime: Runtime, parents: Sequence[LLMOutput]
+) -> list[tuple[ReadFile, ...] | RequestError]:
+    """Each parent's files, or why they cannot be had in this request."""
+    found: list[tuple[ReadFile, ...] | RequestError] = []
+    with runtime.database.read() as session:
+        reader = FilesOfParents(session)
+        for parent in parents:
+            try:
+                found.append(reader.of(parent))
+            except RequestError as error:
+                found.append(error)
+    return found
 
 
 def _choosing(

@@ -11,13 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from app.accounts import Caller
+from app.context.files import ReadFile
 from app.errors import Conflict, InvalidContext, MissingParameter
 from app.jobs import idempotency as keys
 from app.jobs.access import get
+from app.jobs.files import FilesOfParents
 from app.jobs.meaning import understand
 from app.jobs.request import IdempotencyRequest, JobRequest, Submission
 from app.jobs.submit import accept
 from app.lifecycle import NewJob
+from app.prompts.script import script_from
 from app.runtime import Runtime
 from app.settings import Settings
 from models import Derivation, LLMOutput, Status
@@ -65,6 +68,15 @@ def regenerate(
     return _derive(runtime, caller, output_id, Derivation.REGENERATE, changes, idempotency)
 
 
+_WITHOUT_DEFINITION: dict[str, Any] = {
+    "script": None,
+    "prompt_name": None,
+    "prompt_version": None,
+    "workitem": None,
+    "files": (),
+}
+
+
 def _derive(
     runtime: Runtime,
     caller: Caller,
@@ -77,7 +89,8 @@ def _derive(
         return replay
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
-    job = child_of(runtime.settings, parent, derivation, changes)
+        files = FilesOfParents(session).of(parent)
+    job = child_of(runtime.settings, parent, derivation, changes, files=files)
     return accept(runtime, caller, [job], idempotency=idempotency)[0]
 
 
@@ -86,25 +99,26 @@ def child_of(
     parent: LLMOutput,
     derivation: Derivation,
     changes: Mapping[str, Any] | None = None,
+    *,
+    files: tuple[ReadFile, ...] = (),
 ) -> NewJob:
-    """The job a row leads to, with `changes` of its request. No transaction may be open.
+    """The job a row leads to, with `changes` of its request and the parent's `files`. No
+    transaction may be open.
 
     Raises Conflict while the parent has not ended or when it was erased, and what `understand`
     raises.
     """
     _refuse_unless_ended(parent)
     changes = changes or {}
-    request = replace(_request_of(parent), **changes)
-    kept_prompt = "template" not in changes
-    if not kept_prompt:
-        request = replace(request, messages=None)
+    request = replace(_request_of(parent), files=files, **changes)
+    if "template" in changes:
+        request = replace(request, messages=None, **_WITHOUT_DEFINITION)
+        request = replace(request, model=request.model or parent.model_name)
     return replace(
         understand(settings, request).job,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         derivation=derivation,
-        prompt_name=parent.prompt_name if kept_prompt else None,
-        prompt_version=parent.prompt_version if kept_prompt else None,
     )
 
 
@@ -116,11 +130,19 @@ def _refuse_unless_ended(parent: LLMOutput) -> None:
 
 
 def _request_of(parent: LLMOutput) -> JobRequest:
-    """What the parent was asked, with everything said: nothing is left to inherit."""
+    """What the parent was asked, with everything said: nothing is left to inherit. The models of
+    a definition are in its script.
+    """
+    script = script_from(parent.script) if parent.script else None
     return JobRequest(
-        template=None if parent.messages else parent.template_name,
+        template=None if parent.messages or script else parent.template_name,
         messages=parent.messages,
-        model=parent.model_name,
+        model=None if script else parent.model_name,
+        script=script,
+        prompt_name=parent.prompt_name,
+        prompt_version=parent.prompt_version,
+        workitem=parent.workitem,
+        debug=parent.debug,
         context=parent.context or {},
         format=parent.format,
         queue=parent.queue,

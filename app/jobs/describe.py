@@ -1,6 +1,6 @@
 """A row as clients see it: its columns, its attempts, its children, and readings of its answer.
 
-Three queries however many rows. Times are ISO 8601 in UTC with `Z`, cost is a number of US dollars
+Four queries however many rows. Times are ISO 8601 in UTC with `Z`, cost is a number of US dollars
 or null.
 """
 
@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import formats
+from app.jobs.items import Review, newest_reviews
 from app.moments import iso
 from models import Attempt, LLMOutput, Status
 
@@ -30,6 +31,8 @@ _PLAIN = (
     "strict",
     "prompt_name",
     "prompt_version",
+    "workitem",
+    "debug",
     "prompt",
     "raw_response",
     "parsed_output",
@@ -82,6 +85,7 @@ _OF_AN_ATTEMPT = (
     "duration_seconds",
     "first_token_seconds",
     "worker",
+    "exchange",
 )
 
 
@@ -95,10 +99,16 @@ def describe_many(session: Session, outputs: Sequence[LLMOutput]) -> list[dict[s
     ids = [output.id for output in outputs]
     attempts = _attempts(session, ids)
     children = _children(session, ids)
-    return [_row(output, attempts[output.id], children[output.id]) for output in outputs]
+    reviews = newest_reviews(session, ids)
+    return [
+        _row(output, attempts[output.id], children[output.id], reviews.get(output.id))
+        for output in outputs
+    ]
 
 
-def _row(output: LLMOutput, attempts: list[Attempt], children: list[int]) -> dict[str, Any]:
+def _row(
+    output: LLMOutput, attempts: list[Attempt], children: list[int], review: Review | None
+) -> dict[str, Any]:
     return {
         "id": output.id,
         "output_id": output.id,
@@ -109,6 +119,8 @@ def _row(output: LLMOutput, attempts: list[Attempt], children: list[int]) -> dic
         "template": output.template_name,
         **{name: getattr(output, name) for name in _PLAIN},
         "metadata": output.metadata_,
+        "definition": (output.script or {}).get("definition"),
+        "review": _review(review),
         "formatted_output": output.formatted_output,
         "rendered_html": _rendered(output),
         "estimated_tokens": output.estimated_tokens,
@@ -127,6 +139,18 @@ def _attempt(attempt: Attempt) -> Mapping[str, Any]:
         "started_at": iso(attempt.started_at),
         "finished_at": iso(attempt.finished_at),
         "cost": _dollars(attempt.cost),
+    }
+
+
+def _review(review: Review | None) -> Mapping[str, Any] | None:
+    if review is None:
+        return None
+    return {
+        "items": review.items,
+        "confirmed": review.confirmed,
+        "user_id": review.user_id,
+        "by": review.by,
+        "at": iso(review.at),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from app import audit
@@ -10,7 +10,7 @@ from app.accounts import Caller
 from app.audit import Action
 from app.errors import Conflict
 from app.jobs.access import get
-from models import Attempt, LLMOutput, Status
+from models import Attempt, ItemReview, LLMOutput, Status
 from models.types import now
 
 ERASED = "[erased]"
@@ -20,6 +20,9 @@ _TEXTS = (
     "context",
     "system",
     "messages",
+    "script",
+    "workitem",
+    "files",
     "response_schema",
     "options",
     "fetchers",
@@ -58,8 +61,11 @@ def erase(session: Session, caller: Caller, output_id: int) -> LLMOutput:
         )
     )
     session.execute(
-        update(Attempt).where(Attempt.output_id == output.id).values(text=None, error_message=None)
+        update(Attempt)
+        .where(Attempt.output_id == output.id)
+        .values(text=None, error_message=None, exchange=None)
     )
+    session.execute(delete(ItemReview).where(ItemReview.output_id == output.id))
     audit.record(session, caller, Action.OUTPUT_ERASED, subject=f"output:{output.id}")
     session.refresh(output)
     return output

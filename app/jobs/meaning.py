@@ -9,22 +9,34 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.accounts import Caller, get_agent
 from app.errors import Forbidden, InvalidParameter, MissingVariables, NotFound
+from app.jobs.files import as_stored
 from app.jobs.request import JobRequest, check_essentials
+from app.jobs.scripts import Prepared, find, prepare
 from app.jobs.shapes import check_schema, check_shapes, known_fetchers
 from app.lifecycle import NewJob
 from app.lookup import row_by_id
+from app.prompts.material import read_work_item
 from app.prompts.templating import Template, parse
 from app.providers.registry import Route, resolve
 from app.settings import Settings
 from models import Agent, Format, Queue, User
 from models.types import now
+
+if TYPE_CHECKING:
+    from app.prompts.script import Script
+
+NOWHERE = Route(provider="none", model="none", bucket="")
+"""The route of a job that asks no model."""
+
+NO_TEXT = "[no prompt]"
+"""What a row without any prompt is filed under."""
 
 _LONGEST_BUCKET = 255
 
@@ -37,14 +49,17 @@ class Meaning:
     templates: tuple[tuple[str, Template], ...]
     missing: tuple[str, ...]
     route: Route
+    script: Script | None = None
 
 
 def inherit(session: Session, caller: Caller, request: JobRequest) -> JobRequest:
-    """What the request leaves unsaid, from its agent; whose it is, from the caller.
+    """What the request leaves unsaid, from its definition and its agent; whose it is, from the
+    caller.
 
-    Raises Forbidden for another user's name, NotFound for an unknown user or agent, and what
-    `check_essentials` raises.
+    Raises Forbidden for another user's name, NotFound for an unknown user, agent or prompt, and
+    what `check_essentials` and `scripts.find` raise.
     """
+    request = find(session, caller, request)
     if request.agent_id is not None:
         agent = get_agent(session, caller, request.agent_id)
         request = _with_defaults_of(agent, request)
@@ -53,23 +68,35 @@ def inherit(session: Session, caller: Caller, request: JobRequest) -> JobRequest
 
 
 def understand(
-    settings: Settings, request: JobRequest, *, clock: datetime | None = None
+    settings: Settings,
+    request: JobRequest,
+    *,
+    clock: datetime | None = None,
+    lenient: bool = False,
 ) -> Meaning:
     """Every check that needs no database, in order; then the row it would become.
 
     `request` has been through `inherit`; `clock` is the database's, for requests that name times
-    (`read_clock`). May ask Ollama for its models: no transaction may be open. Raises a
-    RequestError.
+    (`read_clock`); with `lenient` missing variables are only noted. May ask Ollama for its models:
+    no transaction may be open. Raises a RequestError.
     """
     _check_essentials(request)
     check_shapes(request)
+    prepared = prepare(settings, request) if request.script else None
+    if prepared:
+        request = _as_prepared(request, prepared)
     templates = tuple((role, parse(text)) for role, text in _texts(request))
     check_schema(request)
     fetchers = known_fetchers(request.fetchers)
-    route = _route(str(request.model), settings)
+    routes = _routes(settings, request)
+    route = next(iter(routes), NOWHERE)
     run_at, deadline, seconds = _times(settings, request, clock)
-    missing = _missing(templates, request.context, fetched=bool(fetchers))
-    if missing and request.strict:
+    missing = (
+        prepared.missing
+        if prepared
+        else _missing(templates, request.context, fetched=bool(fetchers))
+    )
+    if missing and request.strict and not lenient:
         raise MissingVariables(list(missing))
     job = NewJob(
         template_name=template_name(request),
@@ -86,15 +113,21 @@ def understand(
         options=request.options or None,
         fetchers=fetchers or None,
         strict=request.strict,
+        prompt_name=request.prompt_name,
+        prompt_version=request.prompt_version,
+        script=request.script.to_json() if request.script else None,
+        workitem=read_work_item(request.workitem).as_json() or None,
+        files=as_stored(request.files),
+        debug=request.debug,
         metadata=request.metadata,
         bucket=route.bucket,
         traceparent=request.traceparent,
         queue=request.queue or Queue.DEFAULT,
         run_at=run_at,
         deadline=deadline,
-        warnings=_warnings(route, missing) or None,
+        warnings=_warnings(routes, prepared, missing) or None,
     )
-    return Meaning(job, templates, missing, route)
+    return Meaning(job, templates, missing, route, request.script)
 
 
 def read_clock(session: Session, request: JobRequest) -> datetime | None:
@@ -105,7 +138,14 @@ def read_clock(session: Session, request: JobRequest) -> datetime | None:
 
 
 def template_name(request: JobRequest) -> str:
-    """What a row is filed under: the template's text, or its messages' contents joined."""
+    """What a row is filed under: the saved prompt's name, the template's text, or the contents of
+    its messages joined.
+    """
+    if request.prompt_name:
+        return request.prompt_name
+    if request.script:
+        steps = request.script.definition.steps
+        return "\n\n".join(m.content for step in steps for m in step.messages) or NO_TEXT
     if not request.messages:
         return str(request.template)
     return "\n\n".join(message["content"] for message in request.messages)
@@ -121,6 +161,7 @@ def _check_essentials(request: JobRequest) -> None:
         "template": request.template,
         "model": request.model,
         "messages": request.messages,
+        "prompt": "its script" if request.script else None,
         "context": request.context,
     }
     check_essentials(sent if request.format is None else sent | {"format": request.format})
@@ -130,7 +171,8 @@ def _with_defaults_of(agent: Agent, request: JobRequest) -> JobRequest:
     own_options = request.options if isinstance(request.options, dict) else {}
     return replace(
         request,
-        model=request.model or agent.model,
+        model=request.model or (None if request.script else agent.model),
+        agent_model=agent.model,
         format=request.format or agent.format,
         system=request.system if request.system is not None else agent.system,
         options={**(agent.options or {}), **own_options} if agent.options else request.options,
@@ -149,16 +191,20 @@ def _owner(session: Session, caller: Caller, user_id: int | None) -> int | None:
 
 
 def _texts(request: JobRequest) -> list[tuple[str, str]]:
+    if request.script:
+        return []  # a definition's contents are another language
     if not request.messages:
         return [("user", str(request.template))]
     return [(message["role"], message["content"]) for message in request.messages]
 
 
-def _route(model: str, settings: Settings) -> Route:
-    route = resolve(model, settings)
-    if len(route.bucket) > _LONGEST_BUCKET:
+def _routes(settings: Settings, request: JobRequest) -> list[Route]:
+    """Where each call of the job goes, the first first; nowhere when a script asks nobody."""
+    models = request.script.models if request.script else (str(request.model),)
+    routes = [resolve(model, settings) for model in dict.fromkeys(models)]
+    if any(len(route.bucket) > _LONGEST_BUCKET for route in routes):
         raise InvalidParameter("Invalid model. The name is too long", pointer="/model")
-    return route
+    return routes
 
 
 def _times(
@@ -202,6 +248,22 @@ def _missing(
     return tuple(names)
 
 
-def _warnings(route: Route, missing: tuple[str, ...]) -> list[str]:
-    warnings = [route.warning] if route.warning else []
-    return warnings + ([unknown_variables(missing)] if missing else [])
+def _warnings(
+    routes: Iterable[Route], prepared: Prepared | None, missing: tuple[str, ...]
+) -> list[str]:
+    warnings = [route.warning for route in routes if route.warning]
+    warnings += prepared.warnings if prepared else ()
+    warnings += [unknown_variables(missing)] if missing and not prepared else []
+    return list(dict.fromkeys(warnings))
+
+
+def _as_prepared(request: JobRequest, prepared: Prepared) -> JobRequest:
+    """The request with what its definition says, which a definition wants complete."""
+    return replace(
+        request,
+        script=prepared.script,
+        model=prepared.model,
+        format=prepared.format,
+        response_schema=prepared.response_schema,
+        strict=True,
+    )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app import prices
 from app.accounts import Caller
 from app.jobs.load import current_load
+from app.jobs.meaning import NOWHERE, Meaning
 from app.jobs.request import JobRequest
 from app.jobs.submit import read_meaning
 from app.lifecycle import NewJob
-from app.prompts.conversation import prompt_text, system_text
+from app.prompts.script import steps_for
+from app.prompts.steps import Question, assembled
 from app.providers import pricing
 from app.providers.contract import Message, Usage
-from app.providers.registry import Route
+from app.providers.registry import Route, resolve
 from app.runtime import Runtime
 
 CHARACTERS_PER_TOKEN = 4
@@ -22,46 +26,114 @@ CHARACTERS_PER_TOKEN = 4
 _LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One call as it would be made."""
+
+    question: Question
+    model: str
+    route: Route
+    options: Mapping[str, Any]
+    result: Mapping[str, str | None] = field(default_factory=dict)
+
+
 def preview(runtime: Runtime, caller: Caller, request: JobRequest) -> dict[str, Any]:
     """The final `prompt`, `system` and `messages`, `missing_variables`, `model`, `provider`,
-    `estimated_input_tokens`, `estimated_output_tokens`, `estimated_cost`, `warnings`.
+    `options`, `estimated_input_tokens`, `estimated_output_tokens`, `estimated_cost`, `warnings`;
+    of a definition's job also `steps`, each call with what becomes of its answer.
 
     Tokens of the answer are the job's own limit, or what answers of that model had lately (null
     when nobody knows); the cost is US dollars or null without a price. A strict request with
     missing variables is shown too: a preview is for finding them. Values of context fetchers are
     not fetched. Raises a RequestError as `submit` would for anything else.
     """
-    meaning = read_meaning(runtime, caller, replace(request, strict=False))
-    job = meaning.job
-    rendered = [Message(role, t.render(job.context).text) for role, t in meaning.templates]
-    system = system_text(
-        rendered, own=job.system, format=str(job.format), response_schema=job.response_schema
-    )
-    messages = [asdict(message) for message in rendered if message.role != "system"]
-    sent = len(system or "") + sum(len(message["content"]) for message in messages)
-    input_tokens = -(-sent // CHARACTERS_PER_TOKEN)
-    output_tokens = _answer_tokens(runtime, job)
+    meaning = read_meaning(runtime, caller, request, lenient=True)
+    calls = _of_script(runtime, meaning) if meaning.script else [_of_template(meaning)]
+    costs = [_tokens_and_cost(runtime, call) for call in calls]
+    first = _shown(calls[0]) if calls else _NOTHING
+    steps = {"steps": [_shown(call) for call in calls]} if meaning.script else {}
     return {
-        "prompt": prompt_text(rendered),
-        "system": system,
-        "messages": messages,
+        **first,
+        **steps,
         "missing_variables": list(meaning.missing),
-        "model": job.model_name,
         "provider": meaning.route.provider,
-        "format": str(job.format),
-        "estimated_input_tokens": input_tokens,
-        "estimated_output_tokens": output_tokens,
-        "estimated_cost": _cost(runtime, meaning.route, input_tokens, output_tokens),
-        "warnings": _warnings(job),
+        "format": str(meaning.job.format),
+        "estimated_input_tokens": sum(input_tokens for input_tokens, _, _ in costs),
+        "estimated_output_tokens": _sum([output_tokens for _, output_tokens, _ in costs]),
+        "estimated_cost": _sum([cost for _, _, cost in costs]),
+        "warnings": _warnings(meaning.job),
     }
 
 
-def _answer_tokens(runtime: Runtime, job: NewJob) -> int | None:
-    limits = [(job.options or {}).get(name) for name in _LIMIT_OPTIONS]
+_NOTHING: Mapping[str, Any] = {
+    "prompt": "",
+    "system": None,
+    "messages": [],
+    "model": NOWHERE.model,
+    "options": {},
+}
+
+
+def _of_template(meaning: Meaning) -> _Asked:
+    job = meaning.job
+    question = assembled(
+        [Message(role, t.render(job.context).text) for role, t in meaning.templates],
+        own=job.system,
+        format=str(job.format),
+        response_schema=job.response_schema,
+    )
+    return _Asked(
+        question=question, model=job.model_name, route=meaning.route, options=job.options or {}
+    )
+
+
+def _of_script(runtime: Runtime, meaning: Meaning) -> list[_Asked]:
+    """The calls of a definition's steps; items that earlier answers will give are not there yet."""
+    seconds = runtime.settings.fetch_timeout_seconds
+    steps = steps_for(meaning.job, hook_seconds=seconds)
+    return [
+        _Asked(
+            question=asyncio.run(step.build(step.render(meaning.job.context, {}), {})),
+            model=step.model,
+            route=resolve(step.model, runtime.settings),
+            options=step.options,
+            result={"item": step.asked.result_item, "event": step.asked.result_event},
+        )
+        for step in steps
+        if not step.asks_nobody
+    ]
+
+
+def _shown(call: _Asked) -> dict[str, Any]:
+    messages = call.question.messages
+    return {
+        "prompt": call.question.prompt,
+        "system": next((m.content for m in messages if m.role == "system"), None),
+        "messages": [asdict(message) for message in messages if message.role != "system"],
+        "model": call.model,
+        "options": dict(call.options),
+        **{f"result_{name}": value for name, value in call.result.items()},
+    }
+
+
+def _tokens_and_cost(runtime: Runtime, call: _Asked) -> tuple[int, int | None, float | None]:
+    sent = sum(len(message.content) for message in call.question.messages)
+    input_tokens = -(-sent // CHARACTERS_PER_TOKEN)
+    output_tokens = _answer_tokens(runtime, call)
+    return input_tokens, output_tokens, _cost(runtime, call.route, input_tokens, output_tokens)
+
+
+def _sum(numbers: Sequence[Any]) -> Any:
+    """The sum, unless one of them is not known."""
+    return None if any(number is None for number in numbers) else sum(numbers)
+
+
+def _answer_tokens(runtime: Runtime, call: _Asked) -> int | None:
+    limits = [call.options.get(name) for name in _LIMIT_OPTIONS]
     said = [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool)]
     if said:
         return max(said)
-    return current_load(runtime.database, runtime.settings).answer_tokens.get(job.model_name)
+    return current_load(runtime.database, runtime.settings).answer_tokens.get(call.model)
 
 
 def _cost(

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidContext, InvalidFormat, MissingParameter
 from app.moments import iso_seconds
 from models import Format
+
+if TYPE_CHECKING:
+    from app.context.files import ReadFile
+    from app.prompts.definition import Definition
+    from app.prompts.script import Script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,12 @@ class JobRequest:
     by blank lines, as its `template_name`, so that rows of the same messages are found together.
     `fetchers` are names, or names with their arguments. `run_at` in the past means now. `user_id`
     other than the caller's is for administrators.
+
+    `prompt` names a stored definition (`name`, `name@3`, `name@label`), `prompt_xml` is one written
+    out, `definition` one that was read already; its placeholders read `workitem` (items: name and
+    value, or a list of values) and `files`.
+    A definition may supply what a job leaves unsaid: model, format, options. `script` and what
+    follows it are filled in here (`app.jobs.scripts`), never by a caller.
     """
 
     template: str | None = None
@@ -40,6 +51,17 @@ class JobRequest:
     fetchers: dict[str, Any] | list[str] | None = None
     user_id: int | None = None
     traceparent: str | None = None
+    prompt: str | None = None
+    prompt_xml: str | None = None
+    definition: Definition | None = None
+    workitem: dict[str, Any] | None = None
+    files: tuple[ReadFile, ...] = ()
+    debug: bool = False
+    script: Script | None = None
+    script_warnings: tuple[str, ...] = ()
+    prompt_name: str | None = None
+    prompt_version: int | None = None
+    agent_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +109,14 @@ def check_essentials(fields: Mapping[str, Any]) -> None:
     """The four checks that come before all others, in the seed's order and words.
 
     `fields` holds what was sent; a field that was not sent is absent. Blank counts as missing;
-    an explicit null format or context is invalid. `messages` may stand for `template`, and an agent
-    (`agent_id`) may supply the model. Raises MissingParameter, InvalidFormat, InvalidContext.
+    an explicit null format or context is invalid. `messages`, or a definition (`prompt`,
+    `prompt_xml`), may stand for `template`; an agent (`agent_id`) or a definition may supply the
+    model. Raises MissingParameter, InvalidFormat, InvalidContext.
     """
-    if _is_missing(fields.get("template")) and not fields.get("messages"):
+    defined = not all(_is_missing(fields.get(name)) for name in ("prompt", "prompt_xml"))
+    if _is_missing(fields.get("template")) and not fields.get("messages") and not defined:
         raise MissingParameter("template")
-    if _is_missing(fields.get("model")) and fields.get("agent_id") is None:
+    if _is_missing(fields.get("model")) and fields.get("agent_id") is None and not defined:
         raise MissingParameter("model")
     if "format" in fields and fields["format"] not in list(Format):
         raise InvalidFormat

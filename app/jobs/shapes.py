@@ -28,11 +28,12 @@ def check_shapes(request: JobRequest) -> None:
     """
     for name in ("template", "model", "system", "traceparent"):
         _expect(name, getattr(request, name), str, "a text")
-    for name in ("options", "metadata", "response_schema"):
+    for name in ("options", "metadata", "response_schema", "workitem"):
         _expect(name, getattr(request, name), dict, "an object")
     for name in ("run_at", "deadline"):
         _expect_moment(name, getattr(request, name))
-    _expect("strict", request.strict, bool, "a boolean")
+    for name in ("strict", "debug"):
+        _expect(name, getattr(request, name), bool, "a boolean")
     if request.queue is not None and request.queue not in list(Queue):
         raise InvalidParameter(
             f"Invalid queue. Must be one of: {', '.join(Queue)}", pointer="/queue"
@@ -45,7 +46,15 @@ def check_shapes(request: JobRequest) -> None:
             )
     for name in ("template", "model", "system", "traceparent"):
         check_text(getattr(request, name) or "", pointer=f"/{name}")
-    for name in ("context", "options", "messages", "response_schema", "metadata", "fetchers"):
+    for name in (
+        "context",
+        "options",
+        "messages",
+        "response_schema",
+        "metadata",
+        "fetchers",
+        "workitem",
+    ):
         check_value(getattr(request, name), pointer=f"/{name}", depth=2)
 
 

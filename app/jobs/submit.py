@@ -65,12 +65,16 @@ def submit_many(
     return accept(runtime, caller, found) if found else []
 
 
-def read_meaning(runtime: Runtime, caller: Caller, request: JobRequest) -> Meaning:
-    """A request understood on behalf of its caller. Stores nothing; raises a RequestError."""
+def read_meaning(
+    runtime: Runtime, caller: Caller, request: JobRequest, *, lenient: bool = False
+) -> Meaning:
+    """A request understood on behalf of its caller. Stores nothing; raises a RequestError, but for
+    missing variables where it is `lenient`.
+    """
     with runtime.database.read() as session:
         request = inherit(session, caller, request)
         clock = read_clock(session, request)
-    return understand(runtime.settings, request, clock=clock)
+    return understand(runtime.settings, request, clock=clock, lenient=lenient)
 
 
 def accept(

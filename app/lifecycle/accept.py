@@ -59,6 +59,10 @@ class NewJob:
     strict: bool = False
     prompt_name: str | None = None
     prompt_version: int | None = None
+    script: dict[str, Any] | None = None
+    workitem: dict[str, Any] | None = None
+    files: list[dict[str, Any]] | None = None
+    debug: bool = False
     metadata: dict[str, Any] | None = None
     bucket: str = ""
     traceparent: str | None = None
@@ -117,6 +121,9 @@ _JSON = {
     "response_schema": Text,
     "options": Text,
     "fetchers": Text,
+    "script": Text,
+    "workitem": Text,
+    "files": Text,
     "warnings": Text,
 }.keys()
 _COLUMNS = {
@@ -128,6 +135,7 @@ _COLUMNS = {
     "format": String,
     "system": Text,
     "strict": Boolean,
+    "debug": Boolean,
     "prompt_name": String,
     "prompt_version": Integer,
     "bucket": String,

@@ -26,11 +26,11 @@ from app.lifecycle.ledger import (
     usage_of,
 )
 from app.lifecycle.order import MOST_ID, lock
-from app.lifecycle.texts import stored
+from app.lifecycle.texts import stored, stored_json
 from models import Kind, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import arguments, named_by, recordset
-from models.types import BigId, now, seconds_until
+from models.types import BigId, json_value, now, seconds_until
 
 _T = table_of(LLMOutput)
 
@@ -68,6 +68,12 @@ class Claim:
     strict: bool
     prompt_name: str | None
     prompt_version: int | None
+    script: dict[str, Any] | None
+    workitem: dict[str, Any] | None
+    files: list[dict[str, Any]] | None
+    debug: bool
+    result_items: dict[str, Any] | None
+    steps_done: int
     bucket: str
     queue: str
     user_id: int | None
@@ -105,7 +111,8 @@ class Renewal:
 class Again:
     """One call is over and the same claim makes another, of `kind`; uses no try.
 
-    `prompt` and `error_*` describe the call that is over.
+    `prompt` and `error_*` describe the call that is over. Where that ended a step, `result_items`
+    are all items so far and `steps_done` counts the steps: a later claim goes on from there.
     """
 
     output_id: int
@@ -117,6 +124,8 @@ class Again:
     prompt: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    result_items: dict[str, Any] | None = None
+    steps_done: int | None = None
 
     @property
     def key(self) -> Key:
@@ -182,7 +191,13 @@ def again(session: Session, items: Sequence[Again]) -> dict[Key, int]:
     lock(session, {item.output_id for item in items})
     dialect = session.get_bind().dialect.name
     rows = [
-        _held_row(item) | {"prompt": stored(item.prompt), "lease": item.lease_seconds}
+        _held_row(item)
+        | {
+            "prompt": stored(item.prompt),
+            "lease": item.lease_seconds,
+            "result_items": stored_json(item.result_items),
+            "steps_done": item.steps_done,
+        }
         for item in items
     ]
     moved = {
@@ -282,12 +297,17 @@ def _renew(dialect: str) -> ReturningUpdate[Any]:
 
 @cache
 def _again(dialect: str) -> ReturningUpdate[Any]:
-    v = recordset(dialect, _HELD | {"prompt": Text, "lease": Float})
+    v = recordset(
+        dialect,
+        _HELD | {"prompt": Text, "lease": Float, "result_items": Text, "steps_done": Integer},
+    )
     return (
         update(_T)
         .where(named_by(dialect, _T.c.id), guards.mine(v), guards.not_cancelled())
         .values(
             prompt=func.coalesce(v.c.prompt, _T.c.prompt),
+            result_items=func.coalesce(json_value(v.c.result_items), _T.c.result_items),
+            steps_done=func.coalesce(v.c.steps_done, _T.c.steps_done),
             **effects.next_fence(),
             **effects.leased(v.c.lease),
             **effects.touched(),

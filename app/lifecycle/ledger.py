@@ -37,11 +37,11 @@ from sqlalchemy.sql.dml import Insert, ReturningUpdate
 
 from app.db import before_commit
 from app.lifecycle.order import lock_rows
-from app.lifecycle.texts import cut, stored
+from app.lifecycle.texts import cut, stored, stored_json
 from models import Attempt, Kind, LLMOutput, Outcome, User
 from models.base import table_of
 from models.batch import arguments, named_by, payload, recordset
-from models.types import BigId, now
+from models.types import BigId, json_value, now
 
 _T = table_of(LLMOutput)
 _A = table_of(Attempt)
@@ -60,6 +60,7 @@ class Report:
     """What the ledger keeps of one provider call: tokens, US dollars, seconds.
 
     Numbers a provider made up (negative, absurd) are brought into the range of their column.
+    `exchange` is what was sent and answered, redacted, of a job that is debugged.
     """
 
     provider: str | None = None
@@ -73,6 +74,7 @@ class Report:
     price_id: int | None = None
     duration_seconds: float | None = None
     first_token_seconds: float | None = None
+    exchange: dict[str, Any] | None = None
 
 
 class Closing(Protocol):
@@ -207,6 +209,7 @@ def _report_row(item: Closing) -> dict[str, Any]:
         "price_id": report.price_id,
         "duration_seconds": _finite(report.duration_seconds),
         "first_token_seconds": _finite(report.first_token_seconds),
+        "exchange": stored_json(report.exchange),
         "error_code": cut(getattr(item, "error_code", None), 64),
         "error_message": stored(getattr(item, "error_message", None)),
         "delay_seconds": getattr(item, "delay_seconds", None),
@@ -268,6 +271,7 @@ def _close(dialect: str) -> ReturningUpdate[Any]:
             "error_message": Text,
             "delay_seconds": Float,
             "text": Text,
+            "exchange": Text,
             **REPORT_COLUMNS,
         },
     )
@@ -280,6 +284,7 @@ def _close(dialect: str) -> ReturningUpdate[Any]:
         .where(named_by(dialect, _A.c.output_id))
         .where(_A.c.output_id == v.c.output_id, _A.c.number == v.c.number, open_)
         .values({name: func.coalesce(v.c[name], _A.c[name]) for name in said})
+        .values(exchange=func.coalesce(json_value(v.c.exchange), _A.c.exchange))
         .values(
             outcome=case((running, v.c.outcome), else_=_A.c.outcome),
             finished_at=case((running, now()), else_=_A.c.finished_at),

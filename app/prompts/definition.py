@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from app.errors import PromptParameterInvalid, PromptTemplateInvalid
 from models import Format
@@ -27,6 +27,14 @@ MOST_MESSAGES = 200
 LONGEST_NAME = 100
 LONGEST_WORD = 255
 LONGEST_CONTENT = 256 * 1024
+
+
+class _HasRole(Protocol):
+    @property
+    def role(self) -> str: ...
+
+
+Spoken = TypeVar("Spoken", bound=_HasRole)
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}", re.ASCII)
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
@@ -196,7 +204,7 @@ def as_name(text: str) -> str:
     return _NO_NAME.sub("-", text.strip()).strip("-._")[:LONGEST_NAME].rstrip("-._")
 
 
-def from_system_on(messages: Sequence[PromptMessage]) -> tuple[PromptMessage, ...]:
+def from_system_on(messages: Sequence[Spoken]) -> tuple[Spoken, ...]:
     """The messages that are sent: a system message clears everything before it (Imixs-AI)."""
     last = max((n for n, m in enumerate(messages) if m.role == "system"), default=0)
     return tuple(messages[last:])
@@ -205,7 +213,8 @@ def from_system_on(messages: Sequence[PromptMessage]) -> tuple[PromptMessage, ..
 def _steps(fields: Mapping[str, Any], pointer: str, *, may_be_none: bool) -> tuple[Step, ...]:
     if "steps" not in fields:
         own = {name: value for name, value in fields.items() if name in _STEP_FIELDS}
-        if may_be_none and own.keys() <= {"mode"}:
+        mode = _mode(own.get("mode", Mode.PROMPT), f"{pointer}/mode")
+        if may_be_none and own.keys() <= {"mode"} and mode is not Mode.CONDITION:
             return ()
         return (_step(own, pointer),)
     if both := sorted(fields.keys() & _STEP_FIELDS):

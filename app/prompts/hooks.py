@@ -139,6 +139,11 @@ def known_result_event(name: str, *, among: Registry | None = None) -> bool:
     return (among or registry()).result_handlers.get(_handler_name(name)) is not None
 
 
+def result_events(*, among: Registry | None = None) -> list[str]:
+    """The names a definition's result event may have."""
+    return (among or registry()).result_handlers.names()
+
+
 def _handler_name(name: str) -> str:
     return name.strip().upper()
 

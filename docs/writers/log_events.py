@@ -77,6 +77,11 @@ PARTS = {
     "prices not read": "The database is away: costs are computed with the prices read before",
     "context fetcher failed": "A fetcher raised something that is not ours; the job got a warning"
     " or, if it was required, a retry",
+    "prompt hook failed": "A prompt builder or result handler (`hook`) raised something that is not"
+    " ours; the job fails",
+    "endpoints not read: the database is away": "Endpoints registered by administrators are those"
+    " read before",
+    "endpoint not usable: its row was changed by hand": "Correct it on the page Endpoints",
     "execution failed": "A defect: the job failed with `internal`; report it with the traceback",
     "revoked job not cancelled": "The database was away; cancel the job again",
     "telemetry started": "Traces, metrics and votes go to an OpenTelemetry collector from now on",

@@ -56,6 +56,9 @@ _ENDPOINT_MEANINGS = {
     "options": "Parameters sent with every call, which a job's `options` may override",
     "max_tokens": "Its name for the limit on the answer's tokens",
     "stream_usage": "Whether it takes `stream_options`, so that streamed answers have a usage",
+    "model": "Asked for when a job or definition names none",
+    "timeout_seconds": "The longest one of its calls may take",
+    "any_option": "Whether every option is sent on, known or not, as Imixs-AI does",
     "json_schema": "Whether it holds answers to a JSON Schema; they are checked here anyway",
 }
 _FETCH_URL_MEANINGS = {
@@ -144,6 +147,7 @@ _KINDS: dict[Any, str] = {
     float: "number",
     SecretStr: "secret",
     AnyHttpUrl: "URL",
+    Path: "path of a file",
 }
 
 

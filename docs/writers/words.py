@@ -91,7 +91,7 @@ _WORDS: dict[str, tuple[type[Enum], dict[str, str]]] = {
             "jobs:read": "read jobs and outputs, follow and explain them",
             "jobs:write": "submit, cancel, advance, run again, erase; agents",
             "feedback:write": "give a verdict",
-            "templates:admin": "kept for saved prompts; no operation asks for it yet",
+            "templates:admin": "store, publish, label, share and archive prompts",
             "chat:read": "kept for chats; no operation asks for it yet",
             "chat:write": "kept for chats; no operation asks for it yet",
             "ops:read": "read queues, pauses and workers",

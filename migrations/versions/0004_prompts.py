@@ -151,6 +151,10 @@ def upgrade() -> None:
     op.add_column("llm_outputs", sa.Column("workitem", types.Json, nullable=True))
     op.add_column("llm_outputs", sa.Column("files", types.Json, nullable=True))
     op.add_column(
+        "llm_outputs",
+        sa.Column("debug", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
+    op.add_column(
         "llm_outputs", sa.Column("steps_done", sa.Integer(), server_default="0", nullable=False)
     )
     op.create_index(
@@ -166,6 +170,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_llm_outputs_prompt_name_id", table_name="llm_outputs")
     op.drop_column("llm_outputs", "steps_done")
+    op.drop_column("llm_outputs", "debug")
     op.drop_column("llm_outputs", "files")
     op.drop_column("llm_outputs", "workitem")
     op.drop_column("llm_outputs", "script")
