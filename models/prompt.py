@@ -18,7 +18,8 @@ from models.types import Json, UtcDateTime
 
 class Prompt(Base):
     """A named prompt of one author. Where it is `shared`, everybody may use it, and its name is the
-    only shared one of its kind. `latest` is the newest published version, null before the first.
+    only shared one of its kind. `latest` is the newest published version, null before the first;
+    `last_number` the highest that was ever given, to a draft that is gone as well.
     """
 
     __tablename__ = "prompts"
@@ -28,6 +29,7 @@ class Prompt(Base):
     name: Mapped[str] = mapped_column(String(100))
     shared: Mapped[bool] = mapped_column(default=False)
     latest: Mapped[int | None] = mapped_column(Integer)
+    last_number: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = moment_of_insert()
     updated_at: Mapped[datetime] = moment_of_insert()
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

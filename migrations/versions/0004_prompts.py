@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("shared", sa.Boolean(), nullable=False),
         sa.Column("latest", sa.Integer(), nullable=True),
+        sa.Column("last_number", sa.Integer(), nullable=False),
         sa.Column("created_at", types.UtcDateTime(), nullable=False),
         sa.Column("updated_at", types.UtcDateTime(), nullable=False),
         sa.Column("archived_at", types.UtcDateTime(), nullable=True),

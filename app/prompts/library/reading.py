@@ -15,7 +15,6 @@ from app.paging import DEFAULT_LIMIT, Page, newest_first
 from app.prompts.definition import from_json
 from app.prompts.library.checking import placeholders
 from app.prompts.library.finding import (
-    DRAFT,
     RESERVED,
     Found,
     find,
@@ -222,9 +221,7 @@ def _labels(session: Session, prompt_ids: Collection[int]) -> dict[int, dict[str
     """Prompt → label → version."""
     found: dict[int, dict[str, int]] = {}
     rows = session.scalars(
-        select(PromptLabel)
-        .where(PromptLabel.prompt_id.in_(prompt_ids), PromptLabel.label != DRAFT)
-        .order_by(PromptLabel.label)
+        select(PromptLabel).where(PromptLabel.prompt_id.in_(prompt_ids)).order_by(PromptLabel.label)
     )
     for row in rows:
         found.setdefault(row.prompt_id, {})[row.label] = row.version

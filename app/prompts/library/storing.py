@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -29,8 +29,8 @@ from app.errors import (
 from app.lookup import row_by_id
 from app.prompts.definition import Definition
 from app.prompts.library.checking import checked, doubts, same
-from app.prompts.library.finding import DRAFT, changeable, draft_of, numbered
-from models import Prompt, PromptLabel, PromptVersion, User
+from app.prompts.library.finding import changeable, draft_of, numbered
+from models import Prompt, PromptVersion, User
 from models.types import now
 
 _TRIES = 5
@@ -109,8 +109,6 @@ def discard_draft(
     """Take the draft away. Raises NotFound, Forbidden, Conflict without a draft."""
     prompt = changeable(session, caller, name, user_id=user_id)
     draft = _draft(session, prompt)
-    # Under the label nobody can give, the prompt remembers that this number was used.
-    session.merge(PromptLabel(prompt_id=prompt.id, label=DRAFT, version=draft.version))
     session.delete(draft)
     _touch(session, prompt)
 
@@ -161,7 +159,7 @@ def add_version(
     """The next version of a locked prompt, published or as its draft. `definition` is canonical."""
     version = PromptVersion(
         prompt_id=prompt.id,
-        version=_next_number(session, prompt),
+        version=_next_number(prompt),
         definition=definition,
         user_id=caller.user_id,
     )
@@ -209,7 +207,7 @@ def _own_prompt(session: Session, owner: int, name: str) -> Prompt:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         session.execute(
             insert(Prompt)
-            .values(user_id=owner, name=name, shared=False)
+            .values(user_id=owner, name=name, shared=False, last_number=0)
             .on_conflict_do_nothing(
                 index_elements=["user_id", "name"], index_where=Prompt.archived_at.is_(None)
             )
@@ -257,7 +255,7 @@ def _published_draft(session: Session, prompt: Prompt, draft: PromptVersion) -> 
         return _published(session, prompt, draft)
     renumbered = PromptVersion(
         prompt_id=prompt.id,
-        version=_next_number(session, prompt),
+        version=_next_number(prompt),
         definition=draft.definition,
         user_id=draft.user_id,
         created_at=draft.created_at,
@@ -284,12 +282,10 @@ def _draft(session: Session, prompt: Prompt) -> PromptVersion:
     return draft
 
 
-def _next_number(session: Session, prompt: Prompt) -> int:
-    """One more than any number there was, that of a discarded draft included."""
-    stored = select(func.max(PromptVersion.version)).where(PromptVersion.prompt_id == prompt.id)
-    discarded = session.get(PromptLabel, (prompt.id, DRAFT))
-    highest = (session.scalar(stored), discarded.version if discarded else None)
-    return max(number or 0 for number in highest) + 1
+def _next_number(prompt: Prompt) -> int:
+    """A number no version of the (locked) prompt ever had."""
+    prompt.last_number += 1
+    return prompt.last_number
 
 
 def _touch(session: Session, prompt: Prompt) -> None:
