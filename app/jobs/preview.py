@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from app import prices
@@ -34,7 +34,8 @@ class _Asked:
     model: str
     route: Route
     options: Mapping[str, Any]
-    result: Mapping[str, str | None] = field(default_factory=dict)
+    result_item: str | None = None
+    result_event: str | None = None
 
 
 def preview(runtime: Runtime, caller: Caller, request: JobRequest) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def preview(runtime: Runtime, caller: Caller, request: JobRequest) -> dict[str, 
     calls = _of_script(runtime, meaning) if meaning.script else [_of_template(meaning)]
     costs = [_tokens_and_cost(runtime, call) for call in calls]
     first = _shown(calls[0]) if calls else _NOTHING
-    steps = {"steps": [_shown(call) for call in calls]} if meaning.script else {}
+    steps = {"steps": [_as_step(call) for call in calls]} if meaning.script else {}
     return {
         **first,
         **steps,
@@ -97,7 +98,8 @@ def _of_script(runtime: Runtime, meaning: Meaning) -> list[_Asked]:
             model=step.model,
             route=resolve(step.model, runtime.settings),
             options=step.options,
-            result={"item": step.asked.result_item, "event": step.asked.result_event},
+            result_item=step.asked.result_item,
+            result_event=step.asked.result_event,
         )
         for step in steps
         if not step.asks_nobody
@@ -112,8 +114,11 @@ def _shown(call: _Asked) -> dict[str, Any]:
         "messages": [asdict(message) for message in messages if message.role != "system"],
         "model": call.model,
         "options": dict(call.options),
-        **{f"result_{name}": value for name, value in call.result.items()},
     }
+
+
+def _as_step(call: _Asked) -> dict[str, Any]:
+    return {**_shown(call), "result_item": call.result_item, "result_event": call.result_event}
 
 
 def _tokens_and_cost(runtime: Runtime, call: _Asked) -> tuple[int, int | None, float | None]:
