@@ -31,7 +31,7 @@ from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed,
 from app.live_text import LiveText
 from app.prices import Priced
 from app.prompts.steps import PlainStep, Plan, Question, Reading, Step, plan_of
-from app.providers.contract import Answer, Call, Message, Provider, Stop, Usage
+from app.providers.contract import TOKEN_LIMITS, Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
 from app.routes import Routes
 from app.settings import Settings
@@ -47,7 +47,6 @@ LONG_ANSWER_TOKENS = 4096
 
 ENLARGE_FACTOR = 4
 DEFAULT_LIMIT_TOKENS = 4096
-LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
 
 
 class Ledger(Protocol):
@@ -384,7 +383,7 @@ class Execution:
 
 def enlarged(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with a larger token limit."""
-    name = next((n for n in LIMIT_OPTIONS if n in options), LIMIT_OPTIONS[0])
+    name = next((n for n in TOKEN_LIMITS if n in options), TOKEN_LIMITS[0])
     return {**options, name: (_limit_of(options) or DEFAULT_LIMIT_TOKENS) * ENLARGE_FACTOR}
 
 
@@ -395,8 +394,8 @@ def place_of(error: BaseException) -> str:
 
 
 def _limit_of(options: Mapping[str, Any]) -> int | None:
-    values = [options[n] for n in LIMIT_OPTIONS if isinstance(options.get(n), int)]
-    return max(values) if values else None
+    values = [options[n] for n in TOKEN_LIMITS if isinstance(options.get(n), int)]
+    return max((value for value in values if value > 0), default=None)
 
 
 def _tokens(usage: Usage | None) -> dict[str, Any]:

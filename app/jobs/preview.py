@@ -17,13 +17,11 @@ from app.lifecycle import NewJob
 from app.prompts.script import steps_for
 from app.prompts.steps import Question, assembled
 from app.providers import pricing
-from app.providers.contract import Message, Usage
+from app.providers.contract import TOKEN_LIMITS, Message, Usage
 from app.providers.registry import Route, resolve
 from app.runtime import Runtime
 
 CHARACTERS_PER_TOKEN = 4
-
-_LIMIT_OPTIONS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,7 @@ def _sum(numbers: Sequence[Any]) -> Any:
 
 
 def _answer_tokens(runtime: Runtime, call: _Asked) -> int | None:
-    limits = [call.options.get(name) for name in _LIMIT_OPTIONS]
+    limits = [call.options.get(name) for name in TOKEN_LIMITS]
     said = [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool)]
     if said:
         return max(said)

@@ -156,10 +156,12 @@ class ScriptStep:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The definition's options, then the job's; of equal names the later wins."""
+        """The definition's options, then the job's; of equal names the later wins, and null takes
+        an option away.
+        """
         first = CONDITION_OPTIONS if self.asked.mode is Mode.CONDITION else {}
         options = {**first, **(self.asked.options or {}), **self.given.options}
-        return {name: value for name, value in options.items() if name != "model"}
+        return {n: value for n, value in options.items() if n != "model" and value is not None}
 
     @property
     def format(self) -> str:

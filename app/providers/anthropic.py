@@ -17,7 +17,7 @@ import anthropic
 from anthropic.resources.messages import DEPRECATED_MODELS
 
 from app.providers import schemas
-from app.providers.contract import Answer, Call, OnText
+from app.providers.contract import TOKEN_LIMITS, Answer, Call, OnText
 from app.providers.draft import Response
 from app.providers.exchange import exchange, listed_models, read, read_object
 from app.providers.http import new_client
@@ -162,7 +162,7 @@ def _options(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     options: dict[str, Any] = {}
     left_out: list[str] = []
     for name, value in given.items():
-        if name in ("max_tokens", "max_completion_tokens"):
+        if name in TOKEN_LIMITS:
             options["max_tokens"] = value
         elif name == "stop":
             options["stop_sequences"] = [value] if isinstance(value, str) else value

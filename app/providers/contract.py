@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+"""Options that limit the answer's tokens, whatever a server calls it; the last is llama.cpp's."""
+
 
 class Stop(StrEnum):
     """Why a model stopped writing, in one vocabulary for all vendors."""

@@ -17,7 +17,7 @@ import openai
 
 from app.providers import schemas
 from app.providers.chat_reply import ChatDraft
-from app.providers.contract import Answer, Call, Message, OnText
+from app.providers.contract import TOKEN_LIMITS, Answer, Call, Message, OnText
 from app.providers.draft import Response
 from app.providers.exchange import exchange, listed_models, read, read_object
 from app.providers.http import new_client
@@ -47,16 +47,17 @@ class Capabilities:
 
     `max_tokens` is its name for that limit; `stream_usage` whether it takes `stream_options`;
     `json_schema` whether it holds answers to a schema; `parameters` the options sent on (None:
-    all of them, the server decides).
+    all of them, the server decides), `limits` the options that are told by its name for them.
     """
 
     max_tokens: str = "max_tokens"
     stream_usage: bool = True
     json_schema: bool = True
     parameters: frozenset[str] | None = STANDARD_PARAMETERS
+    limits: tuple[str, ...] = TOKEN_LIMITS[:2]
 
 
-OPENAI = Capabilities(max_tokens="max_completion_tokens", parameters=None)
+OPENAI = Capabilities(max_tokens="max_completion_tokens", parameters=None, limits=TOKEN_LIMITS)
 
 
 class OpenAIProvider:
@@ -143,7 +144,7 @@ class OpenAIProvider:
         parameters: dict[str, Any] = {}
         left_out: list[str] = []
         for name, value in {**self._extra, **call.options}.items():
-            if name in ("max_tokens", "max_completion_tokens"):
+            if name in self._capabilities.limits:
                 parameters[self._capabilities.max_tokens] = value
             elif name in _OURS or not (known is None or name in known or name in self._extra):
                 left_out.append(name)

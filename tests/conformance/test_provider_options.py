@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,20 @@ def test_token_limit_has_the_vendors_name(
     _, body = body_of(adapter, simulator, adapter.call_named("echo", options={given: 77}))
     assert body[name] == 77
     assert {"max_tokens", "max_completion_tokens"} & set(body) == {name}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name"),
+    [(OPENAI, "max_completion_tokens"), (ANTHROPIC, "max_tokens"), (BEARER, "n_predict")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_limit_of_llama_cpp_is_told_to_vendors_in_their_words(
+    simulator: RunningSimulator, adapter: Adapter, name: str
+) -> None:
+    call = replace(adapter.call_named("echo", options={"n_predict": 16}), any_option=True)
+    _, body = body_of(adapter, simulator, call)
+    assert body[name] == 16
+    assert {"n_predict", "max_tokens", "max_completion_tokens"} & set(body) == {name}
 
 
 @pytest.mark.parametrize("adapter", [OPENAI, OLLAMA, BEARER], ids=lambda adapter: adapter.name)
