@@ -5,19 +5,22 @@ A new status without a line here fails the first test; a line whose status does 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import AnyHttpUrl
 
 from api import openapi
 from api.app import endpoints
 from app import accounts
+from app.endpoint_settings import Configured, Endpoint, Origin
 from app.errors import Unavailable
 from app.limits import Allowance
 from models import LLMOutput
 from tests.api.house import JOBS, OUTPUTS, SEED, House, empty, move_in
-from tests.api.test_access import Things, body_for, path_for
+from tests.api.test_access import Things, body_for, path_for, query_for
 from tests.api.test_operations import work
 
 ECHO = {"model": "simulator/echo"}
@@ -37,7 +40,7 @@ UNKNOWN = Things("0d9f6a52-7c1e-4d2b-9a57-3f6f0c2f1b11", 10**6, 10**6, 10**6)
 def call(house: House, name: str, path: str = "", **kw: Any) -> Any:
     """An ordinary request of ada's; `kw` says what is not ordinary about it."""
     endpoint = EVERY[name]
-    sent = {"as_": house.ada, **body_for(endpoint), **kw}
+    sent = {"as_": house.ada, **body_for(endpoint), **query_for(endpoint), **kw}
     response = house.call(endpoint.method, path or path_for(endpoint, UNKNOWN), **sent)
     response.close()
     return response
@@ -213,6 +216,39 @@ def shared_name_taken(house: House) -> Any:
     return house.call("PATCH", path, as_=house.ada, json={"shared": True})
 
 
+def without_a_file(house: House) -> Any:
+    asked = {"name": "mine", "messages": [{"content": "<FILECONTEXT>a.txt</FILECONTEXT>"}]}
+    house.post(PROMPTS, as_=house.ada, json=asked)
+    return call(house, "previewPrompt", f"{PROMPTS}/mine/preview")
+
+
+def on_endpoint(name: str) -> Callable[[House], Any]:
+    """The operation on an endpoint that was registered before."""
+
+    def act(house: House) -> Any:
+        assert call(house, "createEndpoint").status_code == 201
+        body = json.loads(body_for(EVERY["createEndpoint"])["data"])
+        return call(house, name, path_of_endpoint(name, body["name"]))
+
+    return act
+
+
+def on_endpoint_of_the_settings(name: str) -> Callable[[House], Any]:
+    """The operation on an endpoint that is changed where it is set."""
+
+    def act(house: House) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            ours = Configured(Endpoint(base_url=AnyHttpUrl("http://127.0.0.1:9")), Origin.SETTINGS)
+            patch.setattr("app.settings.Settings.registered_endpoints", {"ours": ours})
+            return call(house, name, path_of_endpoint(name, "ours"))
+
+    return act
+
+
+def path_of_endpoint(name: str, endpoint: str) -> str:
+    return openapi.path_of(EVERY[name]).format(endpoint=endpoint)
+
+
 def strangers_user(name: str) -> Callable[[House], Any]:
     return with_body(name, {"name": "x", "user_id": 999})
 
@@ -282,6 +318,18 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
         "rollBackPrompt", ("/mine/labels", LABEL), json={}, data=None, content_type=None
     ),
     ("listPromptUses", 200): on_prompt("listPromptUses"),
+    ("previewPrompt", 200): on_prompt("previewPrompt"),
+    ("previewPrompt", 422): without_a_file,
+    ("reviewItems", 200): on_job("reviewItems", ended=True),
+    ("reviewItems", 409): on_job("reviewItems"),
+    ("suggestWords", 200): on_job("suggestWords", ended=True),
+    ("listEndpoints", 200): done("listEndpoints"),
+    ("createEndpoint", 201): done("createEndpoint"),
+    ("createEndpoint", 409): on_endpoint("createEndpoint"),
+    ("updateEndpoint", 200): on_endpoint("updateEndpoint"),
+    ("updateEndpoint", 409): on_endpoint_of_the_settings("updateEndpoint"),
+    ("removeEndpoint", 204): on_endpoint("removeEndpoint"),
+    ("removeEndpoint", 409): on_endpoint_of_the_settings("removeEndpoint"),
     ("getMe", 200): done("getMe"),
     ("listUsers", 200): done("listUsers"),
     ("createUser", 201): done("createUser"),
