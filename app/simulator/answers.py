@@ -1,7 +1,8 @@
 """What the simulated model says: useful, per format, and the same for the same question.
 
 The format is the one the request's parameters ask for, else the one its words mention last, in
-the system message first. Nothing here knows a wire.
+the system message first; who is asked for true or false there says nothing else. An object written
+out as an example is answered with one of the same members. Nothing here knows a wire.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ from app.simulator.behaviour import Behaviour
 from app.simulator.question import End, Question, Rejected, Said, tokens
 from app.simulator.schema_value import value_for
 
-_FORMAT = re.compile(r"\b(json|markdown|html)\b", re.IGNORECASE)
+_FORMAT = re.compile(r"\b(json|xml|markdown|html)\b", re.IGNORECASE)
+_TRUE_OR_FALSE = re.compile(
+    r"\b(?:true\W{1,3}(?:or\W{1,3})?false|false\W{1,3}(?:or\W{1,3})?true)\b", re.IGNORECASE
+)
+_NEGATION = re.compile(r"\b(?:not|no|never|none|false)\b|n't\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{5,}")
 _REPAIR_ME = re.compile(r'"repairable\\*": yes')
 """Found in a prompt, it is our own broken answer sent back, quoted or not."""
+
+_OBJECT = re.compile(r'\{\s*"')
+_SCHEMA_WORDS = {"type", "properties"}
+"""An object with these says how an answer looks, and is none."""
 
 _LEAD_WORDS = 30
 _READ_CHARACTERS = 4000
@@ -77,6 +86,8 @@ def _form(question: Question) -> str:
     for text in (system, question.prompt[:_READ_CHARACTERS], question.prompt[-_READ_CHARACTERS:]):
         if mentioned := _FORMAT.findall(text):
             return str(mentioned[-1]).lower()
+        if _TRUE_OR_FALSE.search(text):
+            return "boolean"
     return "text"
 
 
@@ -104,7 +115,23 @@ def _as_json(question: Question, lead: str, odd: bool) -> str:
     }
     if question.schema is not None:
         value = _value(question.schema, lead)
+    elif example := _example(question):
+        value = {name: lead if one in ("", None) else one for name, one in example.items()}
     return json.dumps(value, ensure_ascii=odd)
+
+
+def _example(question: Question) -> dict[str, Any]:
+    """The first JSON object that is written out in the words; empty when there is none."""
+    for _, text in question.messages:
+        read = text[:_READ_CHARACTERS]
+        for start in (match.start() for match in _OBJECT.finditer(read)):
+            try:
+                found, _ = json.JSONDecoder().raw_decode(read, start)
+            except (ValueError, RecursionError):
+                continue
+            if not found.keys() >= _SCHEMA_WORDS:
+                return dict(found)
+    return {}
 
 
 def _value(schema: Any, lead: str) -> Any:
@@ -112,6 +139,19 @@ def _value(schema: Any, lead: str) -> Any:
         return value_for(schema, lead)
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         raise Rejected(f"Invalid schema for the response format: {error}", param="schema") from None
+
+
+def _as_xml(question: Question, lead: str, _odd: bool) -> str:
+    words = "".join(
+        f"<keyword>{html.escape(word)}</keyword>" for word in _keywords(question.prompt)
+    )
+    summary = f"<summary>{html.escape(lead)}</summary>"
+    return f"<answer>{summary}{words}<characters>{len(question.prompt)}</characters></answer>"
+
+
+def _as_boolean(question: Question, _lead: str, _odd: bool) -> str:
+    """A question that denies something is answered with false, any other with true."""
+    return "false" if _NEGATION.search(question.prompt[:_READ_CHARACTERS]) else "true"
 
 
 def _as_markdown(question: Question, lead: str, _odd: bool) -> str:
@@ -127,7 +167,14 @@ def _as_html(question: Question, lead: str, _odd: bool) -> str:
     return f"<h1>{title}</h1>\n<p>{html.escape(lead)}</p>\n<ul>{listed}</ul>"
 
 
-_FORMS = {"text": _as_text, "json": _as_json, "markdown": _as_markdown, "html": _as_html}
+_FORMS = {
+    "text": _as_text,
+    "json": _as_json,
+    "xml": _as_xml,
+    "markdown": _as_markdown,
+    "html": _as_html,
+    "boolean": _as_boolean,
+}
 
 
 def _of_length(lead: str, wanted: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from models import Outcome, Status
 from tests.integration.lifecycle.world import (
     ENDINGS,
     LEASE,
+    USED,
     World,
     again,
     completed,
@@ -67,6 +69,25 @@ def test_a_report_is_kept_whole(world: World) -> None:
     kept = {n: getattr(report, n) for n in Report.__dataclass_fields__ if n != "request_id"}
     assert {name: getattr(attempt, name) for name in kept} == kept
     assert attempt.provider_request_id == "req_1"
+
+
+def test_each_call_of_a_debugged_job_keeps_its_own_exchange(world: World) -> None:
+    claim = world.claimed()
+    first, second = {"request": {"n": 1}}, {"request": {"text": HOSTILE}, "answer": None}
+    world.end("again", claim.key, report=replace(USED, exchange=first))
+    world.end("complete", (claim.output_id, 2), report=replace(USED, exchange=second))
+    kept = [attempt.exchange for attempt in world.attempts(claim.output_id)]
+    assert kept[0] == first
+    assert (kept[1]["answer"], kept[1]["request"].keys()) == (None, {"text"})
+
+
+def test_a_call_reported_twice_does_not_lose_its_exchange(world: World) -> None:
+    claim = world.claimed()
+    world.do(lifecycle.cancel, [claim.output_id])
+    world.end("complete", claim.key, report=replace(USED, exchange={"request": {"n": 1}}))
+    world.end("stop", claim.key)
+    (attempt,) = world.attempts(claim.output_id)
+    assert attempt.exchange == {"request": {"n": 1}}
 
 
 def test_every_call_of_a_job_is_summed_up(world: World) -> None:

@@ -92,6 +92,47 @@ def test_a_further_call_extends_the_lease(world: World) -> None:
     assert world.do(lifecycle.rescue) == {}
 
 
+def test_a_step_that_is_done_stays_done_when_its_worker_is_lost(world: World) -> None:
+    (delivery,) = world.post()
+    (claim,) = world.claim([delivery])
+    items = {"category": ["invoice"], "paid": [True]}
+    world.end("again", claim.key, kind=Kind.STEP, result_items=items, steps_done=1)
+    world.elapse(LEASE + 1)
+    world.do(lifecycle.rescue)
+    world.elapse(3600)
+    (second,) = world.claim([delivery])
+    assert (second.result_items, second.steps_done) == (items, 1)
+
+
+def test_a_further_call_within_a_step_changes_neither_items_nor_steps(world: World) -> None:
+    claim = world.claimed()
+    world.end("again", claim.key, kind=Kind.STEP, result_items={"a": [1]}, steps_done=1)
+    world.end("again", (claim.output_id, 2), kind=Kind.ASK_AGAIN)
+    row = world.row(claim.output_id)
+    assert (row.result_items, row.steps_done, row.fence) == ({"a": [1]}, 1, 3)
+
+
+def test_a_stale_worker_writes_no_items_of_a_step(world: World) -> None:
+    claim = world.claimed()
+    world.end("again", claim.key, kind=Kind.STEP, result_items={"a": [1]}, steps_done=1)
+    late = {"kind": Kind.STEP, "result_items": {"a": [2]}, "steps_done": 2}
+    assert world.end("again", claim.key, **late) == set()
+    row = world.row(claim.output_id)
+    assert (row.result_items, row.steps_done) == ({"a": [1]}, 1)
+
+
+def test_steps_that_are_told_together_go_to_their_own_rows(world: World) -> None:
+    claims = world.claim(world.post(3))
+    told = [
+        again(claim.key, kind=Kind.STEP, result_items={"n": [number]}, steps_done=number)
+        for number, claim in enumerate(claims[:2], 1)
+    ]
+    world.do(lifecycle.again, [*told, again(claims[2].key)])
+    rows = [world.row(claim.output_id) for claim in claims]
+    assert [row.result_items for row in rows] == [{"n": [1]}, {"n": [2]}, None]
+    assert [row.steps_done for row in rows] == [1, 2, 0]
+
+
 # release
 
 
