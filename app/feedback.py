@@ -87,7 +87,9 @@ def _facts(caller: Caller, output: LLMOutput) -> dict[str, Any]:
         "output_id": output.id,
         "feedback": output.feedback_word,
         "user_id": caller.user_id,
-        "template_name": lines.shown_template(output.template_name),
+        "template_name": lines.shown_template(
+            output.template_name, script=output.script, prompt_name=output.prompt_name
+        ),
         "model_name": output.model_name,
         "has_comment": output.feedback_comment is not None,
     }

@@ -62,8 +62,12 @@ def retry_event(number: int, of: int, seconds: float) -> str:
     return f"LLMJob retry {number}/{of} in {round(seconds, 2):g} seconds"
 
 
-def shown_template(template: str) -> str:
-    """What a log line may show of a template: its first 80 characters, never a value."""
+def shown_template(template: str, *, script: object = None, prompt_name: str | None = None) -> str:
+    """What a log line may show of a template: its first 80 characters, never a value. A definition
+    (`script`) goes by its name; of one that came with its job nothing is shown.
+    """
+    if script is not None:
+        return prompt_name or "[definition]"
     return template[:TEMPLATE_CHARACTERS]
 
 

@@ -63,7 +63,9 @@ def _job(claim: Claim) -> dict[str, Any]:
     return {
         "job_id": claim.job_id,
         "output_id": claim.output_id,
-        "template": claim.prompt_name or words.shown_template(claim.template_name),
+        "template": words.shown_template(
+            claim.template_name, script=claim.script, prompt_name=claim.prompt_name
+        ),
         "model": claim.model_name,
         "user_id": claim.user_id,
     }

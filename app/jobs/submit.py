@@ -178,7 +178,9 @@ def _log(created: Created, job: NewJob) -> None:
         lines.JOB_QUEUED,
         job_id=job.job_id,
         output_id=created.output_id,
-        template=lines.shown_template(job.template_name),
+        template=lines.shown_template(
+            job.template_name, script=job.script, prompt_name=job.prompt_name
+        ),
         model=job.model_name,
         format=str(job.format),
         queue=str(job.queue),
