@@ -260,7 +260,9 @@ class ScriptStep:
     ) -> Question:
         conversation = None
         if self.asked.mode is Mode.ASSISTANT:
-            conversation = self._continued(self._history(items), messages)
+            conversation = self._history(items).with_definition(
+                messages, user_id=self.given.user_id, at=datetime.now(UTC)
+            )
             messages = conversation.to_messages()
         own = [CONDITION_SYSTEM] if self.asked.mode is Mode.CONDITION else []
         question = assembled(
@@ -271,20 +273,6 @@ class ScriptStep:
             warnings=warnings,
         )
         return replace(question, conversation=conversation)
-
-    def _continued(self, history: Conversation, messages: Sequence[Message]) -> Conversation:
-        now, user = datetime.now(UTC), self._user()
-        for message in messages:
-            if message.role == "system":
-                history = history.with_system(message.content)
-            elif message.role == "assistant":
-                history = history.with_answer(message.content, now)
-            else:
-                history = history.with_question(message.content, user, now)
-        return history
-
-    def _user(self) -> str:
-        return "" if self.given.user_id is None else str(self.given.user_id)
 
 
 def _rendering(texts: Sequence[tuple[str, Adapted]]) -> Rendering:
