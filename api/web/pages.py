@@ -26,13 +26,16 @@ class Audience(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page, fragment or form target. `name` is what `url_for` calls it."""
+    """One page, fragment or form target. `name` is what `url_for` calls it; `most_bytes` is how
+    large a form may be that brings files.
+    """
 
     method: str
     path: str
     name: str
     audience: Audience
     view: Callable[..., Response]
+    most_bytes: int | None = None
 
 
 class Pages:
@@ -48,15 +51,32 @@ class Pages:
         """Register the decorated view; it gets a `Visit` and the path's arguments."""
         return self._page("GET", path, audience)
 
-    def post(self, path: str, audience: Audience = Audience.SIGNED_IN) -> Callable[[View], View]:
-        """Register the target of a form. Its CSRF token was checked before the view is called."""
-        return self._page("POST", path, audience)
+    def post(
+        self,
+        path: str,
+        audience: Audience = Audience.SIGNED_IN,
+        *,
+        most_bytes: int | None = None,
+    ) -> Callable[[View], View]:
+        """Register the target of a form. Its CSRF token was checked before the view is called.
 
-    def _page(self, method: str, path: str, audience: Audience) -> Callable[[View], View]:
+        A form that brings files may have `most_bytes`; others have what any body may.
+        """
+        return self._page("POST", path, audience, most_bytes=most_bytes)
+
+    def _page(
+        self, method: str, path: str, audience: Audience, *, most_bytes: int | None = None
+    ) -> Callable[[View], View]:
         def register(view: View) -> View:
-            name = f"page_{view.__name__}"
             self._pages.append(
-                Page(method=method, path=path, name=name, audience=audience, view=view)
+                Page(
+                    method=method,
+                    path=path,
+                    name=f"page_{view.__name__}",
+                    audience=audience,
+                    view=view,
+                    most_bytes=most_bytes,
+                )
             )
             return view
 

@@ -45,6 +45,7 @@ def _view(page: Page) -> Callable[..., Response]:
         if caller is not None and page.audience is Audience.ADMINISTRATORS:
             caller.require_administrator()
         if page.method in UNSAFE:
+            _allow(page.most_bytes)
             csrf.check()
             if caller is not None:
                 limits.count_form(here, caller)
@@ -53,6 +54,12 @@ def _view(page: Page) -> Callable[..., Response]:
         return response
 
     return view
+
+
+def _allow(most_bytes: int | None) -> None:
+    """Let a form that brings files be larger than others; said before anything reads it."""
+    if most_bytes is not None:
+        request.max_content_length = request.max_form_memory_size = most_bytes
 
 
 def _to_sign_in() -> Response:

@@ -14,6 +14,8 @@ from sqlalchemy import select
 from api.web.pages import Page
 from api.web.site import all_pages
 from app import accounts
+from app.prompts import library
+from app.prompts.definition import Definition, PromptMessage, Step
 from models import Base, SavedView
 from tests.api.house import House
 
@@ -62,6 +64,12 @@ LINES = {
             "quality_page",
             "quality_csv",
             "compare_quality",
+            "prompts",
+            "new_prompt",
+            "create_prompt",
+            "preview_prompt",
+            "import_prompts",
+            "import_prompts_now",
             "choose_other",  # a redirect to where a stranger finds nothing; it tells nothing
         ),
         OWN,
@@ -85,6 +93,19 @@ LINES = {
             "regenerate_preview",
             "side_by_side",
             "one_answer",
+            "prompt",
+            "prompt_diff",
+            "download_prompt",
+            "edit_prompt",
+            "change_prompt",
+            "publish_prompt",
+            "discard_prompt_draft",
+            "label_prompt",
+            "unlabel_prompt",
+            "roll_back_prompt",
+            "share_prompt",
+            "ask_archive_prompt",
+            "archive_prompt",
         ),
         ROW,
     ),
@@ -134,6 +155,7 @@ FILLED = {"kind": "queue", "name": "low"}
 
 #: Answers that are no pages of ours but what a model wrote, files and streams: their own headers.
 OWN_HEADERS = {
+    "download_prompt",
     "render_answer",
     "download",
     "events",
@@ -171,6 +193,10 @@ def address(house: House, page: Page) -> str:
         path = path.replace("<row:output_id>", str(job["output_id"]))
         path = path.replace("<job:job_id>", job["job_id"])
         path = path.replace("<row:other>", str(house.ended()["output_id"]))
+    if path.startswith("/prompts/<name>"):
+        path = path.replace("<name>", prompt_of_alice(house))
+        path = re.sub(r"<any\((\w+),[^>]*>", r"\1", path)
+        return f"{path}?user_id={house.alice.user_id}"
     path = path.replace("<row:user_id>", str(house.bob.user_id))
     path = path.replace("<what>", "raw").replace("<code>", "timeout")
     path = re.sub(r"<any\((\w+),[^>]*>", r"\1", path)
@@ -178,6 +204,17 @@ def address(house: House, page: Page) -> str:
         path += "?kind=queue&name=low"
     assert "<" not in path, f"{page.name}: say what stands for the argument in {page.path}"
     return path
+
+
+def prompt_of_alice(house: House) -> str:
+    """A private prompt with two versions and a draft."""
+    name = f"p{secrets.token_hex(6)}"
+    alice = accounts.Caller(user_id=house.alice.user_id, email="", name="alice")
+    for number, text in enumerate(("Hello {{who}}", "Good day, {{who}}", "Dear {{who}}")):
+        definition = Definition(name=name, steps=(Step(messages=(PromptMessage("user", text),)),))
+        with house.database.write() as session:
+            library.store(session, alice, [definition], publish=number < 2)
+    return name
 
 
 def dump(house: House) -> dict[str, list[Any]]:

@@ -33,7 +33,7 @@ NO_VIEW = {
     "regenerate_form",
 }
 VIEWS = [name for name in WHOLE if name not in NO_VIEW]
-TO_COME = ("batch", "webhook", "/prompts", "/chats")
+TO_COME = ("batch", "webhook", "/chats")
 
 
 class _Tags(HTMLParser):

@@ -22,6 +22,10 @@ QUERIES = (
     "/admin/audit?action=%00",
     "/admin/prices?provider=%00&model=%00",
     "/admin/providers?tried=%00",
+    "/prompts?q=%00&label=%00&after=%00",
+    "/prompts/%00?version=%00&user_id=%00",
+    "/prompts/%00/diff?from=%00&to=%00",
+    "/prompts/new?from=%00",
     "/queues/pause?kind=model&name=%00",
     "/queues/failed/%00",
 )
@@ -37,6 +41,11 @@ FORMS = (
     ("/queues/failed/%00", {}),
     ("/llm_outputs/views", {"name": "\x00", "next": "/llm_outputs?q=%00"}),
     ("/llm_outputs/new", {"template": "\x00", "model": "\x00", "queue": "\x00"}),
+    ("/prompts/new", {"name": "\x00", "role": "user", "content": "\x00", "do": "publish"}),
+    ("/prompts/new", {"written_as": "yaml", "yaml": "\x00", "do": "draft"}),
+    ("/prompts/new/preview", {"role": "\x00", "content": "{{\x00}}", "workitem": "\x00"}),
+    ("/prompts/import", {"text": "\x00", "name": "\x00"}),
+    ("/prompts/import", {"definitions": "\x00", "do": "store"}),
     ("/llm_outputs/many", {"ids": "\x00", "act": "\x00"}),
     ("/account/password", {"current": "\x00", "new": "\x00"}),
 )
