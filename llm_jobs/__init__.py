@@ -64,7 +64,10 @@ def enqueue(
     """Submit a job and return its handle; the row exists when this returns.
 
     `more` are the other fields of a job: `messages`, `system`, `options`, `queue`, `run_at`,
-    `deadline`, `response_schema`, `metadata`, `strict`, `fetchers`, and `idempotency_key`. Over
+    `deadline`, `response_schema`, `metadata`, `strict`, `fetchers`, and `idempotency_key`.
+    In place of a template `prompt` names a stored definition (`name`, `name@3`, `name@label`), or
+    `prompt_xml` is one; it reads `workitem` (a mapping of items) and `files` (paths, or mappings of
+    `name` and `text` or `data`), and `debug` keeps what was sent and heard. Over
     HTTP the owner is the key's user unless an administrator names another one; without HTTP a job
     without `user_id` belongs to nobody.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from llm_jobs.errors import Unreachable
+from llm_jobs.files import File, as_sent
 from llm_jobs.handles import Job, Output, id_of
 from llm_jobs.prompts import Prompts
 from llm_jobs.transport import Transport
@@ -158,10 +159,12 @@ class Jobs:
         model: str | None = None,
         context: Mapping[str, Any] | None = None,
         format: str | None = None,
+        files: Iterable[File] | None = None,
         idempotency_key: str | None = None,
         **more: Any,
     ) -> Job:
-        """Submit a job; `more` are the other fields of `POST /api/v1/llm_jobs`.
+        """Submit a job; `more` are the other fields of `POST /api/v1/llm_jobs`, such as `prompt`,
+        `workitem` and `debug`. A file is a path, or a mapping of `name` and `text` or `data`.
 
         Without an `idempotency_key` each call is a job of its own, however often the network makes
         it be sent. Times may be given as datetimes. Raises ApiError or Unreachable.
@@ -171,6 +174,7 @@ class Jobs:
             "model": model,
             "context": context,
             "format": format,
+            "files": None if files is None else as_sent(files),
             **more,
         }
         body, headers = self._transport.send(
@@ -189,8 +193,10 @@ class Jobs:
         """Run a waiting job now instead of at its time."""
         return Output(self._transport.send("POST", f"{_API}/llm_jobs/{_part(job_id)}/advance")[0])
 
-    def preview(self, **fields: Any) -> Mapping[str, Any]:
+    def preview(self, *, files: Iterable[File] | None = None, **fields: Any) -> Mapping[str, Any]:
         """What would be sent and what it might cost; nothing is stored."""
+        if files is not None:
+            fields["files"] = as_sent(files)
         body: Mapping[str, Any] = self._transport.send(
             "POST",
             f"{_API}/llm_jobs/preview",
@@ -256,6 +262,14 @@ class Outputs:
     def feedback(self, output: Any, feedback: str, *, comment: str | None = None) -> None:
         """Say what an output is worth: `thumbs_up`, `thumbs_down` or `none`."""
         self._client.set_feedback(id_of(output), feedback, comment)
+
+    def review(
+        self, output: Any, *, items: Mapping[str, Any] | None = None, confirmed: bool = False
+    ) -> Output:
+        """Correct or confirm an output's result items; without `items` the present ones."""
+        body = {"items": None if items is None else dict(items), "confirmed": confirmed}
+        path = f"{_API}/llm_outputs/{id_of(output)}/items"
+        return Output(self._transport.send("PUT", path, json=body, repeats=False)[0])
 
     def erase(self, output: Any) -> None:
         """Remove an ended output's texts for good."""

@@ -80,6 +80,11 @@ class Output:
         return self.row["parsed_output"]
 
     @property
+    def items(self) -> Mapping[str, Any]:
+        """What was read of the answer (`result_items`): name → values; empty without a prompt."""
+        return self.row.get("result_items") or {}
+
+    @property
     def error_code(self) -> str | None:
         return self.row["error_code"]  # type: ignore[no-any-return]
 

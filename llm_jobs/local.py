@@ -6,28 +6,32 @@ Imported only when `LLM_JOBS_URL` is not set. Settings come from the environment
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import Any
 
 from app import feedback as feedback_of
 from app import jobs
 from app.accounts import OPERATOR, Caller, caller_of
+from app.context.files import ReadFile, SentFile, read_files
 from app.context.plain_calls import PlainCalls
 from app.context.source import DatabaseSource
-from app.errors import NotFound
+from app.errors import InvalidParameter, NotFound
 from app.jobs import IdempotencyRequest, JobRequest, Submission
 from app.lookup import row_by_id
 from app.runtime import Runtime
 from app.settings import load_settings
+from llm_jobs.files import as_sent
 from llm_jobs.handles import ENDED, Job
 from models import User
 
-_KNOWN = {field.name for field in fields_of(JobRequest)}
+_FILLED_IN = {"script", "script_warnings", "prompt_name", "prompt_version", "agent_model"}
+_KNOWN = {field.name for field in fields_of(JobRequest)} - _FILLED_IN
 
 
 def local() -> Local:
@@ -70,7 +74,9 @@ class Local:
         if unknown := sorted(fields.keys() - _KNOWN):
             raise TypeError(f"enqueue() got an unexpected argument: {', '.join(unknown)}")
         caller = self._caller(fields.get("user_id"))
-        request = JobRequest(**fields)
+        if "files" in fields:
+            fields["files"] = as_sent(fields["files"])
+        request = JobRequest(**{**fields, "files": tuple(_read(fields.get("files", ())))})
         return self._job(
             jobs.submit(self.runtime, caller, request, idempotency=_idempotency(key, fields))
         )
@@ -153,6 +159,26 @@ class Local:
             replayed=made.replayed is not None,
             backend=self,
         )
+
+
+def _read(files: Sequence[Mapping[str, Any]]) -> Iterable[ReadFile]:
+    """The texts of files, found as for a request over HTTP. Raises a RequestError."""
+    if not files:
+        return ()
+    sent = [_sent_file(file, f"/files/{number}") for number, file in enumerate(files)]
+    return read_files(sent)
+
+
+def _sent_file(file: Mapping[str, Any], pointer: str) -> SentFile:
+    if unknown := sorted(file.keys() - {"name", "text", "base64"}):
+        raise InvalidParameter(f"Unknown parameter: {unknown[0]}", pointer=pointer)
+    try:
+        data = base64.b64decode(file["base64"], validate=True) if "base64" in file else None
+        return SentFile(name=file["name"], text=file.get("text"), data=data)
+    except (KeyError, ValueError):
+        raise InvalidParameter(
+            "Invalid file. It has a name, and a text or base64", pointer=pointer
+        ) from None
 
 
 def _idempotency(key: str | None, asked: Mapping[str, Any]) -> IdempotencyRequest | None:

@@ -50,13 +50,21 @@ def connected(command: Command) -> Command:
 
 
 @click.command()
-@click.argument("template")
-@click.option("--model", required=True, help="Which model answers.")
+@click.argument("template", required=False)
+@click.option("--prompt", help="A stored prompt in place of TEMPLATE: NAME, NAME@3 or NAME@LABEL.")
+@click.option("--workitem", help="What the prompt's placeholders read, as JSON, or @FILE.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file the prompt reads; may be given again.",
+)
+@click.option("--debug", is_flag=True, help="Keep what is sent and heard with the output.")
+@click.option("--model", help="Which model answers; a prompt may name its own.")
 @click.option("--context", "context", help="Variables as JSON, or @FILE.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=TEXT", help="One variable.")
-@click.option(
-    "--format", "format_", type=FORMATS, default="text", show_default=True, help="Of the answer."
-)
+@click.option("--format", "format_", type=FORMATS, help="Of the answer (default: text).")
 @click.option("--queue", type=QUEUES, help="How urgent it is (default: default).")
 @click.option("--system", help="A system message.")
 @click.option("--option", "options", multiple=True, metavar="NAME=JSON", help="A model option.")
@@ -73,11 +81,15 @@ def submit(
     client: Client,
     as_json: bool,
     *,
-    template: str,
-    model: str,
+    template: str | None,
+    prompt: str | None,
+    workitem: str | None,
+    files: tuple[Path, ...],
+    debug: bool,
+    model: str | None,
     context: str | None,
     variables: tuple[str, ...],
-    format_: str,
+    format_: str | None,
     queue: str | None,
     system: str | None,
     options: tuple[str, ...],
@@ -86,9 +98,16 @@ def submit(
     waits: bool,
     timeout: float,
 ) -> None:
-    """Submit a job. TEMPLATE is its text, @FILE, or - for standard input."""
+    """Submit a job. TEMPLATE is its text, @FILE, or - for standard input; with --prompt there is
+    none.
+    """
+    _check_one_way(template, prompt, model)
     job = client.jobs.create(
-        template=read_text(template),
+        template=None if template is None else read_text(template),
+        prompt=prompt,
+        workitem=None if workitem is None else read_object(workitem, "--workitem"),
+        files=files or None,
+        debug=debug or None,
         model=model,
         context=read_object(context, "--context") | dict(_pairs(variables, "--var")),
         format=format_,
@@ -104,6 +123,13 @@ def submit(
         _finish(_waited(job, timeout), as_json)
     else:
         show_accepted(job, as_json)
+
+
+def _check_one_way(template: str | None, prompt: str | None, model: str | None) -> None:
+    if (template is None) == (prompt is None):
+        raise click.UsageError("give a TEMPLATE, or --prompt NAME")
+    if template is not None and not model:
+        raise click.UsageError("Missing option '--model'.")
 
 
 @click.command()
