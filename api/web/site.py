@@ -9,6 +9,8 @@ from urllib.parse import quote
 from flask import Flask, Response, g, redirect, request
 
 from api import limits
+from api.body import MULTIPART
+from api.documents import MAX_FORM_BYTES
 from api.routing import UNSAFE, runtime
 from api.web import assets, csrf, render, sign_in
 from api.web.pages import Audience, Page
@@ -58,8 +60,9 @@ def _view(page: Page) -> Callable[..., Response]:
 
 def _allow(most_bytes: int | None) -> None:
     """Let a form that brings files be larger than others; said before anything reads it."""
-    if most_bytes is not None:
-        request.max_content_length = request.max_form_memory_size = most_bytes
+    if most_bytes is not None and request.mimetype == MULTIPART:
+        request.max_content_length = most_bytes
+        request.max_form_memory_size = min(most_bytes, MAX_FORM_BYTES)  # files do not count
 
 
 def _to_sign_in() -> Response:

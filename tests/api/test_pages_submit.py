@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -490,3 +491,109 @@ def test_no_rows_at_all_were_made_by_looking(house: House, alice: Visitor) -> No
         assert session.scalar(select(func.count()).select_from(LLMOutput)) == 0
     alice.get(NEW)
     assert rows(house) == []
+
+
+# A saved prompt instead of a template
+
+SAVED: dict[str, Any] = {
+    "name": "greet",
+    "messages": [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hello {{who}}: <itemvalue>subject</itemvalue>"},
+    ],
+    "model": "simulator/echo",
+    "options": {"temperature": 0},
+}
+PICKED = {"template": "", "model": "", "prompt": "greet", "value:who": "Ann"}
+
+
+def save(house: House, person: Person, **changes: Any) -> None:
+    answer = house.post("/api/v1/prompts", as_=person, json={**SAVED, **changes})
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_saved_prompt_brings_its_variables_its_model_and_its_messages(
+    house: House, alice: Visitor
+) -> None:
+    save(house, house.alice)
+    page = alice.get(f"{NEW}?prompt=greet@latest")
+    assert field(page, "value:who") == ""
+    assert "Without a value: <code>who</code>" in page.text
+    data = {**PICKED, "workitem": '{"subject": "March"}', "do": "preview"}
+    seen = alice.post(NEW, data=data).text
+    assert "Hello Ann: March" in seen
+    assert "&#34;temperature&#34;: 0" in seen
+    assert sent(alice, **{**data, "do": "submit"}).status_code == 303
+    (row,) = rows(house)
+    assert (row.prompt_name, row.prompt_version) == ("greet", 1)
+    assert (row.model_name, row.context) == ("simulator/echo", {"who": "Ann"})
+    assert row.workitem == {"subject": ["March"]}
+
+
+def test_choosing_a_prompt_leaves_the_model_to_it(house: House, alice: Visitor) -> None:
+    save(house, house.alice)
+    page = alice.post(NEW, data={"prompt": "greet", "model": "gpt-4", "do": "choose"})
+    assert '<option value="gpt-4" selected>' not in page.text
+    assert field(page, "value:who") == ""
+
+
+def test_files_are_read_for_the_prompt(house: House, alice: Visitor) -> None:
+    content = "About <FILECONTEXT>.*txt</FILECONTEXT>"
+    save(house, house.alice, messages=[{"role": "user", "content": content}])
+    data = {**PICKED, "files": (BytesIO(b"the tides"), "way/to/a.txt")}
+    assert alice.post(NEW, data={**data, "key": "f1"}).status_code == 303
+    with house.database.read() as session:
+        (files,) = session.scalars(select(LLMOutput.files)).all()
+    assert [(file["name"], file["text"]) for file in files or []] == [("a.txt", "the tides")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "words"),
+    [
+        ({"prompt": "nobody"}, "prompt", "Unknown prompt"),
+        ({"prompt": "greet@7"}, "prompt", "7"),
+        ({"workitem": "{x"}, "workitem", "not JSON"),
+        ({"workitem": "[1]"}, "workitem", "object of items"),
+        ({"files": b"\x89PNG\r\n\x1a\n\x00\x00"}, "files", "looks like"),
+    ],
+)
+def test_a_mistake_with_a_saved_prompt_is_named_beside_its_field(
+    house: House, alice: Visitor, changes: dict[str, Any], name: str, words: str
+) -> None:
+    save(house, house.alice)
+    if "files" in changes:
+        changes = {"files": (BytesIO(changes["files"]), "a.png")}
+    answer = sent(alice, **{**PICKED, "metadata": '{"kept": 1}', **changes})
+    assert answer.status_code in (400, 404, 422)
+    assert rows(house) == []
+    said = answer.text.partition(f'class="field-error" id="e-{name}">')[2]
+    assert words in said.partition("</p>")[0]
+    assert field(answer, "metadata") == '{"kept": 1}'
+    assert field(answer, "value:who") == "Ann"
+
+
+def test_the_picker_offers_ones_own_and_shared_prompts_only(house: House, alice: Visitor) -> None:
+    save(house, house.alice, name="mine")
+    for name in ("mine", "common", "secret"):
+        save(house, house.bob, name=name)
+    for name in ("mine", "common"):
+        share = {"json": {"shared": True}}
+        assert house.call("PATCH", f"/api/v1/prompts/{name}", as_=house.bob, **share)
+    label = {"label": "production", "version": 1}
+    assert house.post("/api/v1/prompts/mine/labels", as_=house.alice, json=label)
+    text = alice.get(NEW).text
+    assert text.count('<option value="mine"') == 1
+    assert '<option value="mine@production"' in text
+    assert '<option value="common"' in text
+    assert "secret" not in text
+    assert sent(alice, **{**PICKED, "prompt": "secret"}).status_code == 404
+
+
+def test_an_output_of_a_prompt_is_used_as_that_prompt(house: House, alice: Visitor) -> None:
+    save(house, house.alice)
+    asked = {"prompt": "greet", "context": {"who": "Ann"}, "workitem": {"subject": "x"}}
+    made = house.post("/api/v1/llm_jobs", as_=house.alice, json=asked).get_json()
+    page = alice.get(f"{NEW}?from={made['output_id']}")
+    assert '<option value="greet@1" selected>' in page.text
+    assert field(page, "value:who") == "Ann"
+    assert json.loads(field(page, "workitem")) == {"subject": ["x"]}

@@ -20,6 +20,9 @@ form.addEventListener("input", (event) => {
 form.addEventListener("change", (event) => {
   if (event.target.closest("[data-variable]")) jsonFromFields();
 });
+form.elements.prompt?.addEventListener("change", () => {
+  form.requestSubmit(form.querySelector("[data-choose]")); // its variables are the server's to say
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   const elsewhere = event.target.closest("form") ?? form;
@@ -40,6 +43,7 @@ window.addEventListener("pageshow", () => {
 showVariables();
 
 function names() {
+  if (box.dataset.fixed) return JSON.parse(box.dataset.fixed); // of a saved prompt
   const found = new Set();
   for (const text of [template.value, ...contents()]) {
     for (const match of text.matchAll(TAG)) {

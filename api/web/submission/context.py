@@ -39,7 +39,11 @@ class Fields:
 
 
 def names_in(form: JobForm) -> tuple[str, ...]:
-    """The variables of template and messages, in order; of an unreadable template, as sent."""
+    """The variables of the chosen prompt, or of template and messages, in order; of an unknown
+    prompt or an unreadable template, as sent.
+    """
+    if form.picked:
+        return form.reads.variables if form.reads else tuple(form.values)
     found: dict[str, None] = {}
     try:
         for text in (form["template"], *_contents(form["messages"])):

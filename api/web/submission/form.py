@@ -14,6 +14,8 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from app.context.files import SentFile
+from app.prompts.library.checking import Placeholders
 from models import LLMOutput
 
 OTHER_MODEL = "*"
@@ -23,6 +25,8 @@ AS_FIELDS, AS_JSON = "fields", "json"
 """The words of `context_as`: which spelling of the context counts."""
 
 _DEFAULTS = {
+    "prompt": "",
+    "workitem": "",
     "template": "",
     "context": "",
     "context_as": AS_FIELDS,
@@ -59,13 +63,16 @@ class Typed:
 class JobForm:
     """A form. `texts` has every field of `_DEFAULTS`; `models` are those ticked to compare.
 
-    `key` is made when the form is: sent twice, it stands for one job.
+    `key` is made when the form is: sent twice, it stands for one job. `reads` is what the saved
+    prompt reads that was chosen instead of a template (None: none was, or it is unknown).
     """
 
     texts: Mapping[str, str] = field(default_factory=lambda: dict(_DEFAULTS))
     values: Mapping[str, Typed] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    reads: Placeholders | None = None
+    files: tuple[SentFile, ...] = ()
 
     def __getitem__(self, name: str) -> str:
         """The text of a field."""
@@ -83,6 +90,11 @@ class JobForm:
         typed = (line.strip() for line in self["more_models"].splitlines())
         named = (self.model_name, *self.models, *typed)
         return tuple(dict.fromkeys(name for name in named if name))
+
+    @property
+    def picked(self) -> bool:
+        """Whether a saved prompt was chosen."""
+        return bool(self["prompt"].strip())
 
     def having(self, **texts: str) -> JobForm:
         """The same form with other texts in these fields."""
@@ -108,7 +120,9 @@ def of_output(output: LLMOutput) -> JobForm:
     options = dict(output.options or {})
     own = {name: _as_json(options.pop(name)) for name in _OWN_OPTIONS if name in options}
     return JobForm().having(
-        template="" if output.messages else output.template_name,
+        template="" if output.messages or output.prompt_name else output.template_name,
+        prompt=f"{output.prompt_name}@{output.prompt_version}" if output.prompt_name else "",
+        workitem=_as_json(output.workitem) if output.workitem else "",
         messages=_as_json(output.messages) if output.messages else "",
         context=_as_json(output.context or {}),
         model=output.model_name,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.accounts import Caller, list_agents
 from app.jobs import list_outputs
 from app.plugins import registry
+from app.prompts import library
 from app.providers.registry import KnownModel, known_models
 from app.runtime import Runtime
 from app.settings import Settings
 from models import Agent
 
 MOST_AGENTS = 100
+MOST_PROMPTS = 100
 
 EXAMPLE = {
     "template": "Explain {{concept}} to {{audience}} in two sentences.",
@@ -84,6 +87,42 @@ def offers_for(runtime: Runtime, caller: Caller) -> Offers:
         first_time=not newest,
         has_example=runtime.settings.simulator_url is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOffer:
+    """A saved prompt one may run: its name, and its versions that have names of their own."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...]
+    shared: bool
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What a job may say to get it."""
+        return (self.name, *(f"{self.name}@{label}" for label in self.labels))
+
+
+def prompts_for(runtime: Runtime, caller: Caller) -> list[PromptOffer]:
+    """The caller's own published prompts, then the shared ones whose names are not among his own:
+    a name means one's own first.
+    """
+    with runtime.database.read() as session:
+        rows = library.list_prompts(session, caller, limit=MOST_PROMPTS).rows
+        found = library.describe_many(session, caller, rows)
+    mine = {each["name"] for each in found if _is_his(each, caller)}
+    usable = [each for each in found if each["latest"] is not None]
+    chosen = [one for one in usable if _is_his(one, caller) or one["name"] not in mine]
+    return [
+        PromptOffer(one["name"], one["description"], tuple(one["labels"]), not _is_his(one, caller))
+        for one in sorted(chosen, key=lambda one: (not _is_his(one, caller), one["name"]))
+    ]
+
+
+def _is_his(described: Mapping[str, Any], caller: Caller) -> bool:
+    owner = described["owner"]
+    return owner is not None and owner["id"] == caller.user_id
 
 
 def _groups(settings: Settings) -> tuple[Group, ...]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from api.schemas.common import LARGEST_ID, read_rfc_3339
 from api.web.submission.context import context_of, json_of, names_in
 from api.web.submission.form import AS_JSON, JobForm
+from app.context.files import read_files
 from app.errors import InvalidParameter, NotFound, RequestError
 from app.jobs import IdempotencyRequest, JobRequest
 from models import Format
@@ -28,7 +29,7 @@ _FIELD_OF = {"model": "model", "priority": "queue"}
 _HAVE_FIELDS = frozenset(
     {"template", "messages", "system", "model", "format", "queue", "context", "options",
      "temperature", "max_tokens", "response_schema", "run_at", "metadata", "fetchers", "agent_id",
-     "models"}
+     "models", "prompt", "workitem", "files"}
 )  # fmt: skip
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?", re.ASCII)
 
@@ -61,8 +62,12 @@ def request_of(form: JobForm) -> tuple[JobRequest, Faults]:
             return otherwise
 
     has_messages = form["messages"].strip() != ""
+    no_template = form.picked or (has_messages and not form["template"].strip())
     request = JobRequest(
-        template=None if has_messages and not form["template"].strip() else form["template"],
+        prompt=form["prompt"].strip() or None,
+        workitem=take(lambda: _workitem(form), None),
+        files=take(lambda: tuple(read_files(form.files)) if form.picked else (), ()),
+        template=None if no_template else form["template"],
         model=form.model_name or None,
         context=take(lambda: context_of(form, names_in(form)), {}),
         format=form["format"] or None,
@@ -70,7 +75,7 @@ def request_of(form: JobForm) -> tuple[JobRequest, Faults]:
         agent_id=take(lambda: _agent_id(form["agent_id"]), None),
         options=take(lambda: _options(form), None),
         system=form["system"] if form["system"].strip() else None,
-        messages=take(lambda: _json(form, "messages", list, "a list"), None),
+        messages=take(lambda: _messages(form), None),
         response_schema=take(lambda: _schema(form), None),
         run_at=take(lambda: _moment(form["run_at"]), None),
         metadata=take(lambda: _json(form, "metadata", dict, "an object"), None),
@@ -88,8 +93,14 @@ def idempotency_of(form: JobForm, request: JobRequest, *more: str) -> Idempotenc
 
 
 def body_of(request: JobRequest) -> dict[str, Any]:
-    """The request as `POST /api/v1/llm_jobs` takes it: what is said, in the seed's order."""
+    """The request as `POST /api/v1/llm_jobs` takes it: what is said, in the seed's order;
+    of files their names.
+    """
+    files = [{"name": file.name, "text": "…"} for file in request.files]
     said = {
+        "prompt": request.prompt,
+        "workitem": request.workitem,
+        "files": files or None,
         "template": request.template,
         "messages": request.messages,
         "model": request.model,
@@ -129,6 +140,16 @@ def _json(form: JobForm, name: str, kind: type[Value], words: str) -> Value | No
     if not isinstance(value, kind):
         raise InvalidParameter(f"This must be {words}", pointer=f"/{name}")
     return value
+
+
+def _messages(form: JobForm) -> list[dict[str, str]] | None:
+    """Only without a chosen prompt: with one its field is hidden."""
+    return None if form.picked else _json(form, "messages", list, "a list")
+
+
+def _workitem(form: JobForm) -> dict[str, Any] | None:
+    """Only of a chosen prompt, whose placeholders read it."""
+    return _json(form, "workitem", dict, "an object of items") if form.picked else None
 
 
 def _schema(form: JobForm) -> dict[str, Any] | None:

@@ -6,11 +6,12 @@ the answers of several models is `side_by_side.py`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import Response, request
 
+from api.body import MAX_UPLOAD_BYTES
 from api.web import render
 from api.web.api_calls import ApiCalls
 from api.web.pages import Pages
@@ -19,9 +20,12 @@ from api.web.submission.form import OTHER_MODEL, JobForm
 from api.web.submission.offers import Offers
 from api.web.visit import Visit
 from app import jobs
+from app.context.files import SentFile
 from app.errors import NotFound, RequestError
 from app.jobs import JobRequest
 from app.jobs.compare import MOST_COMPARED, submit_compared
+from app.prompts import library
+from app.prompts.library.checking import placeholders
 from models import LLMOutput
 
 pages = Pages()
@@ -46,16 +50,21 @@ def submit(visit: Visit) -> Response:
         made = form.of_output(_output(visit, visit.query["from"]))
     else:
         made = form.read(visit.query)
-    return _page(visit, made, look=bool(made["template"]))
+    made = _with_prompt(visit, made)
+    return _page(visit, made, look=bool(made["template"]) or made.picked)
 
 
-@pages.post("/llm_outputs/new")
+@pages.post("/llm_outputs/new", most_bytes=MAX_UPLOAD_BYTES)
 def submit_now(visit: Visit) -> Response:
-    """Do what the pressed button says: submit, compare, preview, or look for variables."""
-    sent = form.read(visit.form)
+    """Do what the pressed button says: submit, compare, preview, choose a saved prompt, or look
+    for variables.
+    """
+    sent = _sent(visit)
     match visit.form.get("do", "submit"):
         case "detect":
             return _page(visit, sent)
+        case "choose":
+            return _page(visit, sent.having(model="", other_model=""), look=sent.picked)
         case "preview":
             return _page(visit, sent, look=True)
         case "compare":
@@ -64,10 +73,10 @@ def submit_now(visit: Visit) -> Response:
             return _submit(visit, sent)
 
 
-@pages.post("/llm_outputs/new/preview")
+@pages.post("/llm_outputs/new/preview", most_bytes=MAX_UPLOAD_BYTES)
 def preview_now(visit: Visit) -> Response:
     """What the form would send, as a part of the page. A fault is no failure: somebody types."""
-    return visit.fragment("submit/preview.html", look=_look(visit, form.read(visit.form)))
+    return visit.fragment("submit/preview.html", look=_look(visit, _sent(visit)))
 
 
 def _submit(visit: Visit, sent: JobForm) -> Response:
@@ -129,6 +138,7 @@ def _page(
         faults=faults.by_field if faults else {},
         look=seen,
         offers=found,
+        prompts=offers.prompts_for(visit.runtime, visit.caller),
         example=offers.EXAMPLE,
         most_compared=MOST_COMPARED,
         most_fields=context.MOST_FIELDS,
@@ -159,13 +169,38 @@ def _seen(visit: Visit, sent: JobForm, wanted: JobRequest) -> Look:
 def _with_a_model(sent: JobForm, found: Offers) -> JobForm:
     """With the model chosen where the list has it, typed where it has not, or the last one used."""
     name = sent.model_name
-    if not name and request.method == "GET" and not sent["agent_id"]:
+    chooses = request.method == "GET" or request.form.get("do") == "choose"
+    if not name and chooses and not sent["agent_id"] and not sent.picked:
         name = found.default_model
     if not name:
         return sent
     if found.offers(name) and sent["model"] != OTHER_MODEL:
         return sent.having(model=name)
     return sent.having(model=OTHER_MODEL, other_model=name)
+
+
+def _sent(visit: Visit) -> JobForm:
+    """The form that was sent, with its files and what its prompt reads."""
+    files = [file for file in request.files.getlist("files") if file.filename]
+    brought = tuple(SentFile(_base(file.filename), data=file.read()) for file in files)
+    return replace(_with_prompt(visit, form.read(visit.form)), files=brought)
+
+
+def _base(filename: str | None) -> str:
+    """The name alone: some browsers send the way to a file, too."""
+    return (filename or "").replace("\\", "/").rpartition("/")[2]
+
+
+def _with_prompt(visit: Visit, sent: JobForm) -> JobForm:
+    """The form with what the prompt reads that it names; an unknown one is told of later."""
+    if not sent.picked:
+        return sent
+    try:
+        with visit.runtime.database.read() as session:
+            found = library.resolve(session, visit.caller, sent["prompt"].strip())
+    except NotFound:
+        return sent
+    return replace(sent, reads=placeholders(found.definition))
 
 
 def _output(visit: Visit, sent: str) -> LLMOutput:
