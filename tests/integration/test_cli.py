@@ -20,6 +20,8 @@ import httpx2
 import pytest
 
 from app.dev.ports import LOOPBACK, free_port
+from app.prompts import library
+from app.prompts.definition import from_json
 from app.simulator.testing import running_simulator
 from tests.support.databases import SQLiteDatabases
 from tests.support.platform import Platform, running_platform
@@ -120,6 +122,22 @@ def test_submit_prints_the_job_id_alone_and_wait_prints_the_answer_alone(shell: 
     (job_id,) = submitted.out.split()
     waited = shell("wait", job_id)
     assert (waited.status, waited.out) == (OK, "Hi you\n")
+
+
+def test_a_stored_prompt_is_submitted_with_its_work_item_and_files(
+    shell: Shell, platform: Platform, tmp_path: Path
+) -> None:
+    asked = "<itemvalue>who</itemvalue>: <FILECONTEXT>a.txt</FILECONTEXT>"
+    definition = from_json({"name": "greet", "model": ECHO, "messages": [{"content": asked}]})
+    with platform.runtime.database.write() as session:
+        library.store(session, platform.caller, [definition])
+    (tmp_path / "a.txt").write_text("from a file")
+    (tmp_path / "item.json").write_text('{"who": "ACME"}')
+    words = ("--prompt", "greet@1", "--workitem", "@item.json", "--file", "a.txt", "--debug")
+    row = finished(shell, *words)
+    assert (row["raw_response"], row["debug"]) == ("ACME: from a file", True)
+    for wrong in (("--prompt", "greet", "Hi"), (), ("Hi",), ("--prompt", "greet", "--file", "no")):
+        assert shell("submit", *wrong).status == USAGE
 
 
 def test_submit_gives_machines_the_three_facts_as_json(shell: Shell) -> None:
