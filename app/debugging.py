@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
+from app import log as lines
 from app.errors import CallError
-from app.log import JOB_DEBUG, redact_value
 from app.providers.contract import Answer, Call
 
 log = structlog.get_logger(__name__)
@@ -21,10 +21,17 @@ def exchange(
     call: Call, *, job_id: str, number: int, answer: Answer | None, error: CallError | None
 ) -> dict[str, Any]:
     """The request and the answer of attempt `number` as JSON values, logged as they are kept."""
-    kept: dict[str, Any] = redact_value(
+    kept: dict[str, Any] = lines.redact_value(
         {"request": _request(call), "answer": _answer(answer), "error": _error(error)}
     )
-    log.info(JOB_DEBUG, job_id=job_id, attempt=number, **kept)
+    log.info(
+        lines.JOB_DEBUG,
+        job_id=job_id,
+        attempt=number,
+        request=kept["request"],
+        answer=kept["answer"],
+        error=kept["error"],
+    )
     return kept
 
 

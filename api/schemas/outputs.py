@@ -111,6 +111,7 @@ class Output(Shown):
     tries: int = Field(description="How much of the retry budget is used.")
     max_tries: int
     losses: int = Field(description="Workers that died holding it.")
+    steps_done: int = Field(description="Steps of its definition that are behind it.")
     fence: int = Field(description="Counts attempts.")
     worker: str | None
     traceparent: str | None

@@ -51,6 +51,7 @@ _PLAIN = (
     "tries",
     "max_tries",
     "losses",
+    "steps_done",
     "fence",
     "worker",
     "traceparent",

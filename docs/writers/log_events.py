@@ -21,6 +21,8 @@ JOBS = {
     log.JOB_QUEUED: "A job was accepted: its row is committed",
     log.JOB_STARTED: "A worker begins an attempt; `attempt` is the try it will use",
     log.JOB_COMPLETED: "The job has ended with an answer; `duration` is the last call's",
+    log.JOB_DEBUG: "One call of a job that is debugged, whole and redacted: its request, and the"
+    " answer or the error",
     log.JOB_FAILED: "An attempt failed; one of the next three lines follows",
     "LLMJob retry n/N in X seconds": "It is tried again after so long; the delay is the row's"
     " `run_at`",
@@ -79,9 +81,9 @@ PARTS = {
     " or, if it was required, a retry",
     "prompt hook failed": "A prompt builder or result handler (`hook`) raised something that is not"
     " ours; the job fails",
-    "endpoints not read: the database is away": "Endpoints registered by administrators are those"
+    "endpoints not read": "Endpoints registered by administrators are those"
     " read before",
-    "endpoint not usable: its row was changed by hand": "Correct it on the page Endpoints",
+    "endpoint not usable": "Its row was changed by hand: correct it on the page Endpoints",
     "execution failed": "A defect: the job failed with `internal`; report it with the traceback",
     "revoked job not cancelled": "The database was away; cancel the job again",
     "telemetry started": "Traces, metrics and votes go to an OpenTelemetry collector from now on",
