@@ -59,7 +59,7 @@ _WORDS: dict[str, tuple[type[Enum], dict[str, str]]] = {
             "step": "the next step of a prompt definition; earlier ones are not asked again",
             "repair": "sends back broken JSON, once, to be mended",
             "enlarge": "asks again, once, with a larger token limit after an answer that was cut",
-            "ask_again": "asks again, once, after an answer that the prompt's result event cannot read",
+            "ask_again": "asks again, once, after an answer the result event cannot read",
             "retrieve": "kept for chats that look something up; not made yet",
             "route": "kept for prompts that choose among others; not made yet",
         },
