@@ -100,6 +100,7 @@ def regenerate(
     new_model: str | None = None,
     new_template: str | None = None,
     new_options: Mapping[str, Any] | None = None,
+    new_workitem: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Job:
     """Run the job again with something changed; what is not named stays."""
@@ -108,6 +109,7 @@ def regenerate(
         "model": new_model,
         "template": new_template,
         "options": new_options,
+        "workitem": new_workitem,
     }
     named = {k: v for k, v in changes.items() if v is not None}
     return _backend().regenerate(id_of(output), named, idempotency_key)

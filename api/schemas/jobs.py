@@ -231,6 +231,11 @@ class RegenerateBody(Strict):
     model: str | None = Field(None, max_length=255)
     template: str | None = None
     options: dict[str, Any] | None = Field(None, description="Replaces the parent's, whole.")
+    workitem: dict[str, Any] | None = Field(
+        None,
+        description="Replaces the parent's, whole; for jobs of a prompt definition.",
+        examples=[{"invoice.number": "R-2024-18"}],
+    )
 
     @model_validator(mode="before")
     @classmethod

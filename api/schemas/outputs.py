@@ -43,6 +43,15 @@ class AttemptShown(Shown):
     )
 
 
+class FileShown(Shown):
+    """A file of a job, without its text."""
+
+    name: str
+    media_type: str
+    size: int = Field(description="Bytes of the file as it came.")
+    characters: int = Field(description="Of the text that was found in it.")
+
+
 class Review(Shown):
     """Result items as a person left them."""
 
@@ -80,6 +89,9 @@ class Output(Shown):
         description="The prompt definition the job was accepted with; null for a plain template."
     )
     workitem: dict[str, list[Any]] | None = Field(description="What its placeholders read.")
+    files: list[FileShown] | None = Field(
+        description="What else they read; null in lists, which do not look at files."
+    )
     debug: bool = Field(description="Whether its calls are kept and logged whole.")
     prompt: str | None = Field(description="The final text that was sent.")
     raw_response: str | None

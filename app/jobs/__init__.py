@@ -23,7 +23,7 @@ its own, because something follows the commit.
 from app.jobs.access import get
 from app.jobs.bulk import Cancellations, ReRuns, Skipped, cancel_many, re_run_many, retry_failed
 from app.jobs.control import advance, cancel
-from app.jobs.derive import re_run, regenerate
+from app.jobs.derive import changed_request, re_run, regenerate
 from app.jobs.describe import describe, describe_many
 from app.jobs.erase import erase
 from app.jobs.explain import why
@@ -46,6 +46,7 @@ __all__ = [
     "advance",
     "cancel",
     "cancel_many",
+    "changed_request",
     "check_essentials",
     "count_matching",
     "current_items",

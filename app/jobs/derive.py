@@ -12,7 +12,7 @@ from typing import Any
 
 from app.accounts import Caller
 from app.context.files import ReadFile
-from app.errors import Conflict, InvalidContext, MissingParameter
+from app.errors import Conflict, InvalidContext, InvalidParameter, MissingParameter
 from app.jobs import idempotency as keys
 from app.jobs.access import get
 from app.jobs.files import FilesOfParents
@@ -50,22 +50,36 @@ def regenerate(
     model: str | None = None,
     template: str | None = None,
     options: dict[str, Any] | None = None,
+    workitem: dict[str, Any] | None = None,
     idempotency: IdempotencyRequest | None = None,
 ) -> Submission:
-    """The job with something changed; None keeps the parent's. `context` and `options` replace the
-    parent's whole, `template` also replaces its messages.
+    """The job with something changed; None keeps the parent's. `context`, `options` and `workitem`
+    replace the parent's whole, `template` also replaces its messages or definition. Only jobs of a
+    definition have a work item.
 
     Raises as `re_run` and `submit` do.
     """
     if context is not None and not isinstance(context, dict):
         raise InvalidContext
-    changes: dict[str, Any] = {"context": context, "options": options}
+    changes: dict[str, Any] = {"context": context, "options": options, "workitem": workitem}
     for name, text in (("model", model), ("template", template)):
         if isinstance(text, str) and not text.strip():
             raise MissingParameter(name)
         changes[name] = text
     changes = {name: value for name, value in changes.items() if value is not None}
     return _derive(runtime, caller, output_id, Derivation.REGENERATE, changes, idempotency)
+
+
+def changed_request(
+    runtime: Runtime, caller: Caller, output_id: int, changes: Mapping[str, Any]
+) -> JobRequest:
+    """What `regenerate` would ask for with these changes, to be previewed. Raises NotFound, and
+    InvalidParameter for changes that do not go together.
+    """
+    with runtime.database.read() as session:
+        parent = get(session, caller, output_id=output_id)
+        files = FilesOfParents(session).of(parent)
+    return replace(_changed(parent, changes, files=files), agent_id=None)  # nothing is inherited
 
 
 _WITHOUT_DEFINITION: dict[str, Any] = {
@@ -109,17 +123,29 @@ def child_of(
     raises.
     """
     _refuse_unless_ended(parent)
-    changes = changes or {}
-    request = replace(_request_of(parent), files=files, **changes)
-    if "template" in changes:
-        request = replace(request, messages=None, **_WITHOUT_DEFINITION)
-        request = replace(request, model=request.model or parent.model_name)
+    request = _changed(parent, changes or {}, files=files)
     return replace(
         understand(settings, request).job,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         derivation=derivation,
     )
+
+
+def _changed(
+    parent: LLMOutput, changes: Mapping[str, Any], *, files: tuple[ReadFile, ...]
+) -> JobRequest:
+    """The parent's request with the changes made."""
+    if "workitem" in changes and ("template" in changes or parent.script is None):
+        raise InvalidParameter(
+            "workitem is read by the placeholders of a prompt definition: this job has none",
+            pointer="/workitem",
+        )
+    request = replace(_request_of(parent), files=files, **changes)
+    if "template" in changes:
+        request = replace(request, messages=None, **_WITHOUT_DEFINITION)
+        request = replace(request, model=request.model or parent.model_name)
+    return request
 
 
 def _refuse_unless_ended(parent: LLMOutput) -> None:

@@ -1,7 +1,7 @@
 """A row as clients see it: its columns, its attempts, its children, and readings of its answer.
 
 Four queries however many rows. Times are ISO 8601 in UTC with `Z`, cost is a number of US dollars
-or null.
+or null. The files of one row are told without their texts; lists do not read them at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import formats
+from app.jobs.files import files_of
 from app.jobs.items import Review, newest_reviews
 from app.moments import iso
 from models import Attempt, LLMOutput, Status
@@ -91,12 +92,21 @@ _OF_AN_ATTEMPT = (
 
 
 def describe(session: Session, output: LLMOutput) -> dict[str, Any]:
-    """One row as JSON."""
-    return describe_many(session, [output])[0]
+    """One row as JSON, with what its files are."""
+    files = [
+        {
+            "name": file.name,
+            "media_type": file.media_type,
+            "size": file.size,
+            "characters": len(file.text),
+        }
+        for file in files_of(session, output)
+    ]
+    return {**describe_many(session, [output])[0], "files": files}
 
 
 def describe_many(session: Session, outputs: Sequence[LLMOutput]) -> list[dict[str, Any]]:
-    """Rows as JSON, in the order given."""
+    """Rows as JSON, in the order given; of their files nothing is told (null)."""
     ids = [output.id for output in outputs]
     attempts = _attempts(session, ids)
     children = _children(session, ids)
@@ -121,6 +131,7 @@ def _row(
         **{name: getattr(output, name) for name in _PLAIN},
         "metadata": output.metadata_,
         "definition": (output.script or {}).get("definition"),
+        "files": None,
         "review": _review(review),
         "formatted_output": output.formatted_output,
         "rendered_html": _rendered(output),

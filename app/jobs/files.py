@@ -26,14 +26,18 @@ class FilesOfParents:
 
     def of(self, parent: LLMOutput) -> tuple[ReadFile, ...]:
         """Its files. Raises PayloadTooLarge when it should be derived in a request of its own."""
-        if parent.script is None:
-            return ()  # only a definition's placeholders read files
-        stored = self._session.scalar(select(LLMOutput.files).where(LLMOutput.id == parent.id))
-        files = files_from(stored)
+        files = files_of(self._session, parent)
         self._left -= sum(len(file.text) for file in files)
         if self._left < 0:
             raise PayloadTooLarge(f"The files of output {parent.id} are too many: run it by itself")
         return files
+
+
+def files_of(session: Session, output: LLMOutput) -> tuple[ReadFile, ...]:
+    """The files of a row, with their texts."""
+    if output.script is None:
+        return ()  # only a definition's placeholders read files
+    return files_from(session.scalar(select(LLMOutput.files).where(LLMOutput.id == output.id)))
 
 
 def files_from(stored: Sequence[dict[str, Any]] | None) -> tuple[ReadFile, ...]:
