@@ -27,7 +27,11 @@ from llm_jobs import Job, Output
 from tests.docs.page import ROOT, blocks
 from tests.support.processes import RunningProcess, run_process
 
-PAGES_WITH_PLUGINS = ("docs/how-to/add-a-provider.md", "docs/how-to/context-fetchers.md")
+PAGES_WITH_PLUGINS = (
+    "docs/how-to/add-a-provider.md",
+    "docs/how-to/context-fetchers.md",
+    "docs/how-to/hooks-for-prompts.md",
+)
 READY = "Ctrl-C stops everything"
 START_SECONDS = 100
 
