@@ -1,20 +1,24 @@
-"""An invoice's way: a PDF is made, sorted, read into items, summarised, and its items confirmed.
+"""An invoice's way: a PDF is made, sorted, read into items, summarised; its items are confirmed.
 
     python examples/invoices --url http://127.0.0.1:8000 --key ljk_live_…
 
 The three prompt definitions beside this file are stored first (again and again: an equal one adds
 no version). Each job gets the PDF; what the first two found is part of the work item of the next.
-It uses nothing but `llm_jobs.Client`. Exit status: 0 when all jobs completed, else 1.
+Last it asks what a form that corrects the items would suggest for a word somebody has begun.
+Exit status: 0 when all jobs completed, else 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 from rich.console import Console
 from rich.table import Table
@@ -46,8 +50,9 @@ def main() -> int:
     try:
         with Client(options.url, options.key) as client:
             store(client, console)
-            walk(client, console, model=options.model)
-    except (ApiError, Unreachable, Failed) as error:
+            read = walk(client, console, model=options.model)
+        show_suggestions(console, options, read)
+    except (ApiError, Unreachable, Failed, OSError) as error:
         console.print(f"{options.url}: {error}", style="red", markup=False)
         return 1
     return 0
@@ -60,6 +65,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--url", default=environment.get("LLM_JOBS_URL", "http://127.0.0.1:8000"))
     parser.add_argument("--key", default=environment.get("LLM_JOBS_API_KEY"))
     parser.add_argument("--model", default="gpt-4o-mini", help="(default: gpt-4o-mini)")
+    parser.add_argument("--typed", default="nord", help="what somebody has begun (default: nord)")
     options = parser.parse_args()
     if not options.key:
         parser.error("no API key: give --key, or set LLM_JOBS_API_KEY")
@@ -75,8 +81,8 @@ def store(client: Client, console: Console) -> None:
         console.print(f"{name}: {stored['name']}@{stored['version']} {state}", highlight=False)
 
 
-def walk(client: Client, console: Console, *, model: str) -> None:
-    """The three jobs, then what a person does with the items."""
+def walk(client: Client, console: Console, *, model: str) -> Output:
+    """The three jobs, then what a person does with the items; the output that has them."""
     document = {"name": "invoice.pdf", "data": pdf(INVOICE)}
 
     def ask(prompt: str, workitem: Mapping[str, Any]) -> Output:
@@ -90,6 +96,19 @@ def walk(client: Client, console: Console, *, model: str) -> None:
     console.print(items_of(kind, read, summary))
     client.outputs.review(read, confirmed=True)
     console.print(f"The items of output {read.id} are confirmed.")
+    return read
+
+
+def show_suggestions(console: Console, options: argparse.Namespace, read: Output) -> None:
+    """What goes on from the typed word in the job's file, for the items the definition names."""
+    address = f"{options.url.rstrip('/')}/api/v1/llm_outputs/{read.id}/suggestions"
+    request = Request(f"{address}?q={quote(options.typed)}")
+    request.add_header("Authorization", f"Bearer {options.key}")
+    with urlopen(request, timeout=30) as answer:
+        found = json.load(answer)
+    items, hits = ", ".join(found["items"]), " | ".join(found["hits"]) or "nothing"
+    said = f"For {items} and {options.typed!r} a form suggests: {hits}"
+    console.print(said, markup=False, soft_wrap=True)
 
 
 def completed(output: Output) -> Output:
@@ -100,11 +119,12 @@ def completed(output: Output) -> Output:
 
 
 def items_of(*outputs: Output) -> Table:
-    """The result items of all of them."""
+    """The result items of all of them, but for those that speak to a form."""
     table = Table("item", "values", title="Items")
     for output in outputs:
         for name, values in output.items.items():
-            table.add_row(name, ", ".join(map(str, values)))
+            if not name.startswith("ai."):
+                table.add_row(name, ", ".join(map(str, values)))
     return table
 
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from app.prompts.imixs.config import read_config
 from llm_jobs import Client
 from tests.docs.page import ROOT
 from tests.docs.platform import Platform
@@ -31,10 +32,12 @@ def walked(platform: Platform, *options: str) -> subprocess.CompletedProcess[str
 def test_an_invoice_is_sorted_read_summarised_and_confirmed(platform: Platform) -> None:
     done = walked(platform)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    for item in ("document.kind", "invoice.number", "cdtr.name", "invoice.total"):
+    assert "│ document.kind   │ invoice " in done.stdout
+    for item in ("invoice.number", "cdtr.name", "invoice.total"):
         assert f"│ {item} " in done.stdout
     assert "invoice.summary" in done.stdout
     assert "confirmed" in done.stdout
+    assert "suggests: Nordwind | Nordwind Papier | " in done.stdout
     with Client(platform.url, platform.key) as client:
         output = next(iter(client.outputs.list(template="invoices-extract")))
         assert "Nordwind Papier GmbH & Co. KG" in output.row["prompt"]
@@ -53,6 +56,13 @@ def test_a_failed_job_makes_the_status_1(platform: Platform) -> None:
     done = walked(platform, "--model", "simulator/400")
     assert done.returncode == 1
     assert "provider_rejected" in done.stdout
+
+
+def test_the_seeds_endpoints_are_read_with_their_variables() -> None:
+    file = ROOT / "examples/imixs/imixs-llm.xml"
+    found = read_config(file.read_text(encoding="utf-8"), {"LLM_API_KEY": "a-key"})["my-llm"]
+    assert (found.url, found.apikey) == ("http://imixs-ai-llm:8000/", "a-key")
+    assert found.options["model"] == "mistral-7b"
 
 
 @pytest.mark.timeout(300)
