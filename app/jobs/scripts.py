@@ -27,7 +27,7 @@ from app.prompts.definition import Definition, Step
 from app.prompts.hooks import known_result_event, result_events
 from app.prompts.material import FileText, Material, WorkItem, read_work_item
 from app.prompts.script import Given, Script, planned
-from app.prompts.text_adapters import AdaptedTemplate, parse
+from app.prompts.text_adapters import AdaptedTemplate, few_patterns, parse
 from app.settings import Settings
 from models import Format, User
 
@@ -161,7 +161,9 @@ def _with_task(session: Session, caller: Caller, definition: Definition) -> Defi
 
 
 def _user_ids(definition: Definition, workitem: WorkItem) -> set[str]:
-    items = {name for template in _templates(definition) for name in template.user_items}
+    items = {
+        name for template in few_patterns(_templates(definition)) for name in template.user_items
+    }
     return {str(value) for name in items for value in workitem.values(name)}
 
 

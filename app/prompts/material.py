@@ -1,6 +1,7 @@
 """What the placeholders of a prompt read from: variables, a work item, files, properties, names.
 
-Plain values, gathered before anything is rendered; rendering itself asks nobody.
+Plain values, gathered before anything is rendered; rendering itself asks nobody. `Work` bounds what
+all texts of one job may cost together: a page of placeholders over one file is hours otherwise.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, Unprocessable
+
+MAX_STEPS = 250_000
+MAX_CHARACTERS = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,49 @@ def read_work_item(value: Any) -> WorkItem:
     return WorkItem(value)
 
 
+class Work:
+    """What is left to be done for the texts that are rendered with it, and what is known already.
+
+    `compacted` remembers file texts without blank lines: making one of a large file takes a while.
+    """
+
+    __slots__ = ("_characters", "_steps", "compacted")
+
+    def __init__(self) -> None:
+        self._steps = self._characters = 0
+        self.compacted: dict[str, str] = {}
+
+    def step(self, weight: int = 1) -> None:
+        """Count one place filled or one value read; what takes as long as several counts as those.
+
+        Raises Unprocessable when it is too much.
+        """
+        self._steps += weight
+        if self._steps > MAX_STEPS:  # places that stay empty never reach the cap of the text
+            raise Unprocessable(
+                f"Rendering takes more than {MAX_STEPS:,} steps: use fewer tags or values within"
+                " for-each",
+                pointer="/messages",
+            )
+
+    def write(self, characters: int) -> None:
+        """Count what was written. Raises Unprocessable when it is too much."""
+        self._characters += characters
+        if self._characters > MAX_CHARACTERS:
+            raise Unprocessable(
+                f"All messages together are longer than {MAX_CHARACTERS:,} characters: use shorter"
+                " values or fewer placeholders",
+                pointer="/messages",
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """Everything a prompt may read.
 
     `context` holds the values of `{{variables}}`, `properties` the configuration values
-    `<propertyvalue>` may show (by name), `names` the display name of each user id known here.
+    `<propertyvalue>` may show (by name), `names` the display name of each user id known here. What
+    is rendered with the same `work` shares its bounds.
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -84,3 +125,4 @@ class Material:
     files: Sequence[FileText] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    work: Work = field(default_factory=Work, compare=False)

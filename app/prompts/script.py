@@ -18,7 +18,7 @@ from app.prompts import hooks
 from app.prompts.conversation_items import Conversation
 from app.prompts.definition import Definition, Mode, PromptMessage, Step, from_json, from_system_on
 from app.prompts.hooks import AnswerUnreadable, ResultEvent
-from app.prompts.material import FileText, Material, WorkItem
+from app.prompts.material import FileText, Material, Work, WorkItem
 from app.prompts.steps import Items, Plan, Question, Reading, assembled
 from app.prompts.suggest import suggest_items
 from app.prompts.text_adapters import Adapted, parse
@@ -81,6 +81,7 @@ class Given:
     files: tuple[FileText, ...]
     user_id: int | None
     output_id: int | None = None
+    work: Work = field(default_factory=Work, compare=False)
 
 
 def planned_for(claim: Claim, *, hook_seconds: float) -> Plan:
@@ -189,6 +190,7 @@ class ScriptStep:
             files=self.given.files,
             properties=self.script.properties,
             names=self.script.names,
+            work=self.given.work,
         )
         written = self._written(self._history(items))
         return _rendering([(m.role, parse(m.content).render(material)) for m in written])

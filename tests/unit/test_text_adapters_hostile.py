@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from app.errors import PromptTemplateInvalid, TemplateSyntaxError, Unprocessable
 from app.prompts import templating
-from app.prompts.material import FileText, Material, WorkItem
+from app.prompts.material import FileText, Material, Work, WorkItem
 from app.prompts.templating import MAX_OUTPUT_BYTES, Rendered
-from app.prompts.text_adapters import Adapted, parse
+from app.prompts.text_adapters import Adapted, AdaptedTemplate, few_patterns, parse
 
 HOSTILE = (
     "<propertyvalue>secret</propertyvalue><itemvalue>a</itemvalue><FILECONTEXT>.</FILECONTEXT>"
@@ -119,7 +119,7 @@ def test_a_small_text_cannot_grow_to_gigabytes(text: str, items: dict[str, Any])
 def test_work_that_leaves_no_text_ends_as_well(text: str, items: dict[str, Any]) -> None:
     template = parse(text)
 
-    with pytest.raises(Unprocessable, match="more than 500,000 steps"):
+    with pytest.raises(Unprocessable, match="more than 250,000 steps"):
         template.render(Material(workitem=WorkItem(items)))
 
 
@@ -326,3 +326,41 @@ def outcome(render: Callable[[], Rendered | Adapted]) -> tuple[Any, ...]:
     except TemplateSyntaxError as error:
         return error.message, error.details
     return done.text, done.missing
+
+
+def render_often(template: AdaptedTemplate, material: Material) -> None:
+    for _ in range(200):
+        template.render(material)
+
+
+def test_texts_of_one_job_share_the_bound_of_their_length() -> None:
+    work = Work()
+    material = Material(files=[FileText("a.txt", "line\n\n" * 150_000)], work=work)
+    template = parse("<FILECONTEXT>a</FILECONTEXT>")
+
+    with pytest.raises(Unprocessable, match="All messages together are longer than 8,388,608"):
+        render_often(template, material)
+
+
+def test_texts_of_one_job_share_the_bound_of_their_work() -> None:
+    work = Work()
+    material = Material(workitem=WorkItem({"a": [""] * 10_000}), work=work)
+    template = parse("<itemvalue separator=''>a</itemvalue>")
+
+    with pytest.raises(Unprocessable, match="more than 250,000 steps"):
+        render_often(template, material)
+
+
+def test_variables_that_never_appear_count_as_well() -> None:
+    material = Material(context={"a": ["x" * 1000] * 500}, work=Work())
+    template = parse("<for-each-value item=none>{{a}}</for-each-value>")
+
+    with pytest.raises(Unprocessable, match="All messages together"):
+        render_often(template, material)
+
+
+def test_a_definition_may_hold_only_so_many_file_patterns() -> None:
+    templates = (parse(f"<filedata>{number}</filedata>") for number in range(51))
+
+    with pytest.raises(PromptTemplateInvalid, match="at most 50 different file patterns"):
+        list(few_patterns(templates))

@@ -24,7 +24,7 @@ from app.errors import (
 from app.prompts.definition import Definition, check_name, from_json
 from app.prompts.hooks import known_result_event
 from app.prompts.library.finding import find
-from app.prompts.text_adapters import AdaptedTemplate, parse
+from app.prompts.text_adapters import AdaptedTemplate, few_patterns, parse
 from app.text import deep_clean
 
 MOST_DEFINITIONS = 100
@@ -58,7 +58,7 @@ def checked(definitions: Sequence[Definition]) -> list[Definition]:
         definition = _storable(sent, pointer)
         _check_name(definition.name, names, pointer)
         ready.append(definition)
-        for _ in _templates(definition, pointer=pointer):
+        for _ in few_patterns(_templates(definition, pointer=pointer)):
             pass
     return ready
 

@@ -7,6 +7,6 @@
 pass: what is inserted is never looked at again, whatever tags and braces it holds.
 """
 
-from app.prompts.text_adapters.template import Adapted, AdaptedTemplate, parse
+from app.prompts.text_adapters.template import Adapted, AdaptedTemplate, few_patterns, parse
 
-__all__ = ["Adapted", "AdaptedTemplate", "parse"]
+__all__ = ["Adapted", "AdaptedTemplate", "few_patterns", "parse"]

@@ -15,13 +15,10 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from app.errors import Unprocessable
-from app.prompts.material import Material, WorkItem
+from app.prompts.material import FileText, Material, WorkItem
 from app.prompts.templating import spelled_values
-from app.prompts.text_adapters.tokens import POINTER
 from app.text import clean_text
 
-MAX_STEPS = 500_000
 MAX_PATTERN_LENGTH = 200
 SHOWN_LENGTH = 80
 
@@ -57,12 +54,11 @@ class Rendering:
     def __init__(self, material: Material, variables: Iterable[str]) -> None:
         self.material = material
         self.values = spelled_values(variables, material.context)
+        material.work.write(sum(map(len, self.values.values())))
         self._warnings: dict[str, None] = {}
-        self._steps = 0
         self._children: dict[int, Scope] = {}
         self._matches: dict[str, tuple[str, ...]] = {}
         self._compact: dict[str, tuple[str, ...]] = {}
-        self._compacted_texts: dict[int, str] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -76,15 +72,9 @@ class Rendering:
         if len(self._warnings) <= _MOST_WARNINGS:
             self._warnings[sentence] = None
 
-    def step(self) -> None:
+    def step(self, weight: int = 1) -> None:
         """Count one place filled or one value read. Raises Unprocessable when it is too much."""
-        self._steps += 1
-        if self._steps > MAX_STEPS:  # places that stay empty never reach the cap of the text
-            raise Unprocessable(
-                f"Rendering takes more than {MAX_STEPS:,} steps: use fewer tags or values within"
-                " for-each",
-                pointer=POINTER,
-            )
+        self.material.work.step(weight)
 
     def child(self, items: Mapping[str, Any]) -> Scope:
         """The scope in which an embedded object is the work item."""
@@ -98,11 +88,13 @@ class Rendering:
         if pattern not in self._matches:
             found = file_pattern(pattern)
             self._matches[pattern] = tuple(
-                file.text
-                for file in self.material.files
-                if file.text and found.search(clean_text(file.name))
+                file.text for file in self.material.files if file.text and self._finds(found, file)
             )
         return self._matches[pattern]
+
+    def _finds(self, pattern: Any, file: FileText) -> bool:
+        self.step()
+        return pattern.search(clean_text(file.name)) is not None
 
     def compact_file_texts(self, pattern: str) -> tuple[str, ...]:
         """The same without white space at the end of lines and without blank lines."""
@@ -112,10 +104,11 @@ class Rendering:
         return self._compact[pattern]
 
     def _compacted(self, text: str) -> str:
-        if id(text) not in self._compacted_texts:
+        known = self.material.work.compacted
+        if text not in known:
             lines = (line.rstrip() for line in _LINE_END.split(text))
-            self._compacted_texts[id(text)] = "\n".join(line for line in lines if line)
-        return self._compacted_texts[id(text)]
+            known[text] = "\n".join(line for line in lines if line)
+        return known[text]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from app.errors import PromptRefused
@@ -18,6 +19,7 @@ from app.prompts.text_adapters.scope import SHOWN_LENGTH, Scope
 from app.prompts.text_adapters.tokens import BLOCKS, Element, TagName
 from app.prompts.text_adapters.values import Choice, Format, bare, unescaped
 
+_WEIGHT_OF_FORMATS = 7
 NO_FILE_CONTEXT = "No File Context found in current workitem"
 
 
@@ -80,9 +82,14 @@ class ItemValue:
         return self.choice.pieces(
             self.item,
             scope,
-            spelled=lambda value: self.format.spell(value, self.item),
+            spelled=partial(self._spelled, scope),
             bare=lambda value: bare(value, self.item),
         )
+
+    def _spelled(self, scope: Scope, value: Any) -> str:
+        if self.format.dates or self.format.numbers:
+            scope.rendering.step(_WEIGHT_OF_FORMATS)
+        return self.format.spell(value, self.item)
 
 
 @dataclass(frozen=True, slots=True)

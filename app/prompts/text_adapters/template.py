@@ -6,7 +6,7 @@ expanded by the next one. Here all places are known before the first value is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from app.errors import PromptTemplateInvalid
 from app.prompts.material import Material
 from app.prompts.templating import CACHED_LENGTH, CACHED_TEMPLATES, Tag, join
-from app.prompts.text_adapters.reads import Reads
+from app.prompts.text_adapters.reads import MOST_PATTERNS, Reads
 from app.prompts.text_adapters.scope import Rendering, Scope
 from app.prompts.text_adapters.tags import (
     Part,
@@ -70,15 +70,32 @@ class AdaptedTemplate:
 
         Raises PromptRefused when no file answers a FILECONTEXT, and Unprocessable when a value
         cannot be written as JSON, when the text would be longer than `MAX_OUTPUT_BYTES` in UTF-8,
-        or when for-each blocks make more work of it than is allowed.
+        or when it is more than the material's `work` allows.
         """
         rendering = Rendering(material, self.variables)
         pieces = all_pieces(self.parts, Scope(rendering, material.workitem))
+        text = join(pieces, pointer=POINTER)
+        material.work.write(len(text))
         return Adapted(
-            text=join(pieces, pointer=POINTER),
+            text=text,
             missing=tuple(name for name in self.variables if name not in rendering.values),
             warnings=rendering.warnings,
         )
+
+
+def few_patterns(templates: Iterable[AdaptedTemplate]) -> Iterator[AdaptedTemplate]:
+    """The templates of one definition, as long as their file patterns are few enough: compiling one
+    may take milliseconds, and a megabyte holds thousands. Raises PromptTemplateInvalid.
+    """
+    patterns: set[str] = set()
+    for template in templates:
+        patterns.update(template.file_patterns)
+        if len(patterns) > MOST_PATTERNS:
+            raise PromptTemplateInvalid(
+                f"A definition may hold at most {MOST_PATTERNS} different file patterns",
+                pointer=POINTER,
+            )
+        yield template
 
 
 def parse(text: str) -> AdaptedTemplate:
