@@ -191,9 +191,10 @@ def _models(
     for step in script.definition.steps:
         endpoint = _endpoint(step, script)
         model = step.model or _model_among(step.options)
-        if not endpoint and model:
+        of_service = not step.model and settings.llm_service_endpoint is not None
+        if not endpoint and model and not of_service:
             chosen.append(model)
-        elif not endpoint and request.agent_model:
+        elif not endpoint and not model and request.agent_model:
             chosen.append(request.agent_model)
         elif endpoint or settings.llm_service_endpoint is not None or settings.simulate_missing:
             route = route_of_endpoint(settings, endpoint, model)

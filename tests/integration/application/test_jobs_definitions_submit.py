@@ -306,6 +306,15 @@ def test_the_seeds_property_of_its_server_means_the_service_endpoint(
     assert rows.read(done.output_id).model_name == "llm-service/default"
 
 
+def test_a_model_among_the_options_is_asked_of_the_service_endpoint(
+    rows: Rows, alice: Caller
+) -> None:
+    rows = of_settings(rows, LLM_SERVICE_ENDPOINT=SERVICE)
+    step = ask("x", model=None, options={"model": "mistral-7b"})
+    done = submit(rows, alice, definition=defined(step))
+    assert rows.read(done.output_id).model_name == "llm-service/mistral-7b"
+
+
 def test_only_allowed_properties_are_shown_and_the_others_are_a_warning(
     rows: Rows, alice: Caller
 ) -> None:
