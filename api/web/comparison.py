@@ -9,6 +9,7 @@ from typing import Any
 from api.web.masks import masked
 from app import diffs
 from app.diffs import TextDiff, ValueDiff
+from app.prompts.definition import Definition, from_json
 
 Row = Mapping[str, Any]
 
@@ -32,6 +33,7 @@ def compared(before: Row, after: Row) -> list[Section]:
         Section("Template", text=diffs.of_texts(_template(before), _template(after))),
         Section("System", text=diffs.of_texts(before["system"] or "", after["system"] or "")),
         Section("Context", value=_values(masked(before["context"]), masked(after["context"]))),
+        *_work_items(before, after),
         Section("Model", text=diffs.of_texts(before["model_name"], after["model_name"])),
         Section("Options", value=_values(before["options"], after["options"])),
         _result(before, after),
@@ -59,10 +61,26 @@ def _answer(row: Row) -> str:
     return row["raw_response"] or ""
 
 
+def _work_items(before: Row, after: Row) -> list[Section]:
+    """Only of definitions; other jobs have none."""
+    if not before["workitem"] and not after["workitem"]:
+        return []
+    value = _values(masked(before["workitem"]), masked(after["workitem"]))
+    return [Section("Work item", value=value)]
+
+
 def _template(row: Row) -> str:
+    if row["definition"]:
+        return _written(from_json(row["definition"]))
     if not row["messages"]:
         return str(row["template_name"])
     return "\n\n".join(f"{message['role']}: {message['content']}" for message in row["messages"])
+
+
+def _written(definition: Definition) -> str:
+    """Every message of a definition: its name says less than they do."""
+    messages = [*definition.task_messages, *(m for step in definition.steps for m in step.messages)]
+    return "\n\n".join(f"{message.role}: {message.content}" for message in messages)
 
 
 def _values(before: Any, after: Any) -> ValueDiff:

@@ -17,11 +17,10 @@ from api.web.masks import masked, unmasked
 from api.web.render import to_json
 from app import diffs
 from app.errors import LLMJobsError
-from app.jobs import JobRequest
 
 Row = Mapping[str, Any]
 
-_FIELDS = ("template", "context", "model", "options")
+_FIELDS = ("template", "context", "workitem", "model", "options")
 _FIELD_OF_CODE = {
     "unsupported_model": "model",
     "missing_variables": "context",
@@ -38,6 +37,7 @@ class Draft:
     model: str = ""
     other_model: str = ""
     options: str = ""
+    workitem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,15 @@ class Changes:
 
 
 def of_row(row: Row) -> Draft:
-    """The form as it opens: what the parent was asked. Of messages no template is shown."""
+    """The form as it opens: what the parent was asked. Of messages and definitions no template is
+    shown; only definitions have a work item.
+    """
     return Draft(
-        template="" if row["messages"] else row["template_name"],
+        template="" if row["messages"] or row["definition"] else row["template_name"],
         context=to_json(masked(row["context"] or {})),
         model=row["model_name"],
         options=to_json(row["options"]) if row["options"] else "",
+        workitem=to_json(masked(row["workitem"] or {})) if row["definition"] else "",
     )
 
 
@@ -67,18 +70,15 @@ def of_form(form: MultiDict[str, str]) -> Draft:
 def changes(draft: Draft, row: Row) -> Changes:
     """The draft as changes of a described row."""
     found = Changes()
-    was = of_row(row)
-    if draft.template.strip() and draft.template != was.template.replace("\r\n", "\n"):
-        found.wanted["template"] = draft.template
-    elif not draft.template.strip() and not row["messages"]:
-        found.errors["template"] = "Write a template"
+    if not row["definition"]:
+        _read_template(draft, row, found)
     model = draft.other_model.strip() or draft.model.strip()
     if model and model != row["model_name"]:
         found.wanted["model"] = model
-    for name in ("context", "options"):
+    for name in ("context", "options", *(("workitem",) if row["definition"] else ())):
         value = _object(draft, name, found.errors)
-        if name == "context":
-            value = unmasked(value, row["context"] or {})
+        if name != "options":
+            value = unmasked(value, row[name] or {})
         if name not in found.errors and diffs.of_values(row[name] or {}, value).differs:
             found.wanted[name] = value
     return found
@@ -91,26 +91,19 @@ def changed_row(row: Row, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {**changed, "messages": None} if "template" in wanted else changed
 
 
-def request_of(row: Row) -> JobRequest:
-    """A described row (changed or not) as a request, for a preview."""
-    return JobRequest(
-        template=None if row["messages"] else row["template_name"],
-        messages=row["messages"],
-        model=row["model_name"],
-        context=row["context"] or {},
-        format=row["format"],
-        options=row["options"],
-        system=row["system"],
-        response_schema=row["response_schema"],
-        fetchers=row["fetchers"],
-    )
-
-
 def errors_of(error: LLMJobsError) -> dict[str, str]:
     """A refusal, beside the field it is about; under an empty name when it is about none."""
     pointed = (getattr(error, "pointer", None) or "").strip("/").partition("/")[0]
     field_name = _FIELD_OF_CODE.get(error.code, pointed)
     return {field_name if field_name in _FIELDS else "": error.message}
+
+
+def _read_template(draft: Draft, row: Row, found: Changes) -> None:
+    was = of_row(row).template.replace("\r\n", "\n")
+    if draft.template.strip() and draft.template != was:
+        found.wanted["template"] = draft.template
+    elif not draft.template.strip() and not row["messages"]:
+        found.errors["template"] = "Write a template"
 
 
 def _object(draft: Draft, name: str, errors: dict[str, str]) -> Any:

@@ -49,6 +49,9 @@ class Prompt:
 
 def prompt_of(row: Mapping[str, Any]) -> Prompt:
     """The messages of a described row, in the order they are sent."""
+    if row["definition"]:
+        sent = row["prompt"]  # its placeholders are another language; the definition has a tab
+        return Prompt((), (), (), sent[:LONGEST] if sent else None)
     context = row["context"] or {}
     templates = [(m["role"], m["content"]) for m in row["messages"] or []]
     templates = templates or [("user", row["template_name"])]

@@ -15,9 +15,10 @@ from app.retry import RetryPolicy
 
 KINDS = {
     "answer": "Call",
+    "step": "Call for the next step of its prompt definition",
     "repair": "Repair call: the answer was not valid, so the model is asked to mend it",
     "enlarge": "Enlarged call: the answer was cut, so it is asked for with a larger limit",
-    "ask_again": "Asked again",
+    "ask_again": "Asked again: the answer was not what its prompt definition wants",
     "retrieve": "Retrieval call",
     "route": "Routing call",
 }
@@ -52,6 +53,8 @@ class Step:
     outcome: str = ""
     error: str = ""
     wait: str = ""
+    exchange: Mapping[str, Any] | None = None
+    """What was sent and answered, of a job that is debugged."""
 
 
 def steps(
@@ -98,6 +101,7 @@ def _attempt(attempt: Mapping[str, Any], policy: RetryPolicy, retried: int) -> S
         outcome,
         _error(attempt),
         _wait(attempt, policy, retried),
+        attempt["exchange"],
     )
 
 

@@ -79,7 +79,8 @@ def changed_request(
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
         files = FilesOfParents(session).of(parent)
-    return replace(_changed(parent, changes, files=files), agent_id=None)  # nothing is inherited
+    request = _changed(parent, changes, files=files)
+    return replace(request, agent_id=None, user_id=None)  # an agent's own words are in it already
 
 
 _WITHOUT_DEFINITION: dict[str, Any] = {

@@ -93,6 +93,8 @@ LINES = {
             "regenerate_preview",
             "side_by_side",
             "one_answer",
+            "correct_items",
+            "suggested_words",
             "prompt",
             "prompt_diff",
             "download_prompt",

@@ -15,7 +15,7 @@ from tests.api.visiting import Visitor, signed_in, visitor
 
 #: GET addresses that answer with a part of a page, or send one on.
 PARTS = {"home", "task", "choose_other", "outputs_summary", "outputs_rows", "one_answer"}
-PARTS |= {"platform_health"}
+PARTS |= {"platform_health", "suggested_words"}
 WHOLE = sorted(
     name
     for name, page in PAGES.items()

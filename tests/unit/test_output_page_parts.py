@@ -39,6 +39,8 @@ def row(**changes: Any) -> dict[str, Any]:
         "messages": None,
         "system": None,
         "context": {"concept": "bees"},
+        "definition": None,
+        "workitem": None,
         "fetchers": None,
         "format": "text",
         "response_schema": None,
@@ -57,7 +59,7 @@ def row(**changes: Any) -> dict[str, Any]:
 
 
 def attempt(**changes: Any) -> dict[str, Any]:
-    numbers = ("http_status", "input_tokens", "output_tokens", "cached_tokens", "cost")
+    numbers = ("exchange", "http_status", "input_tokens", "output_tokens", "cached_tokens", "cost")
     seconds = ("duration_seconds", "first_token_seconds", "delay_seconds")
     words = ("provider", "provider_model", "provider_request_id", "error_code", "error_message")
     return {

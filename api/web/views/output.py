@@ -2,7 +2,7 @@
 
 The page is one address with `?tab=`; htmx and the page's script ask for the same address and get
 its inner part. What one does with an output is in `output_acts.py`, its event stream and files in
-`output_files.py`, comparing in `compare.py`.
+`output_files.py`, comparing in `compare.py`; the form of its items is `items.py`'s.
 """
 
 from __future__ import annotations
@@ -13,30 +13,43 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
+from sqlalchemy.orm import Session
 
-from api.web import api_calls, reasons, render, timeline
+from api.web import api_calls, item_fields, prompt_addresses, reasons, render, timeline
 from api.web.json_tree import tree
 from api.web.masks import masked
 from api.web.pages import Pages
 from api.web.prompt_parts import prompt_of
 from api.web.visit import Visit
 from app import jobs
+from app.accounts import Caller, caller_of
+from app.context.files import ReadFile
+from app.errors import NotFound
 from app.jobs.compare import ID, compared_with
+from app.jobs.files import files_of
+from app.jobs.items import Review
 from app.jobs.lineage import Family, lineage
 from app.jobs.sentences import explain
 from app.moments import iso
+from app.prompts import library
+from app.prompts.definition import from_json
 from app.retry import RetryPolicy
-from models import ENDED, User
+from models import ENDED, LLMOutput, Status, User
 
 pages = Pages()
 
 LONGEST_SHOWN = 200_000
 """Characters of an answer a page shows; the download has all of it."""
 
+LONGEST_FILE = 20_000
+"""Characters of a file's text a page shows."""
+
 TABS = {
     "result": "Result",
+    "items": "Items",
     "raw": "Raw response",
     "prompt": "Prompt",
+    "definition": "Definition",
     "context": "Context",
     "attempts": "Attempts",
     "lineage": "Lineage",
@@ -54,6 +67,23 @@ class Read:
     family: Family | None
     compared_ids: tuple[int, ...] = ()
     """The outputs of the comparison of models it was submitted with, its own among them."""
+    prompt_page: str = ""
+    """Where the stored prompt's page is, of a job that ran one that is still there."""
+    models: tuple[str, ...] = ()
+    """The model of each step of its definition."""
+    files: tuple[ReadFile, ...] = ()
+    reviews: tuple[Review, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file with the beginning of its text."""
+
+    name: str
+    media_type: str
+    size: int
+    characters: int
+    text: str
 
 
 @pages.get("/llm_outputs/<row:output_id>")
@@ -69,30 +99,46 @@ def task(visit: Visit, job_id: str) -> Response:
         return visit.go(address_of(jobs.get(session, visit.caller, job_id=job_id).id))
 
 
-def whole_page(visit: Visit, output_id: int, *, said: str = "") -> Response:
-    """The page of an output with the tab the address names. Raises NotFound for a stranger's."""
-    tab = visit.query.get("tab", "")
-    tab = tab if tab in TABS else "result"
-    found = read(visit, output_id, with_family=tab == "lineage")
+def whole_page(
+    visit: Visit, output_id: int, *, tab: str = "", status: int = 200, said: str = "", **facts: Any
+) -> Response:
+    """The page of an output with this tab, else with the one the address names. `facts` go over
+    those of the tab. Raises NotFound for a stranger's.
+    """
+    tab = tab or visit.query.get("tab", "")
+    found = read(visit, output_id, tab=tab)
+    tabs = tabs_of(found.row)
+    tab = tab if tab in tabs else "result"
     facts = {
         "row": found.row,
         "tab": tab,
-        "tabs": TABS,
+        "tabs": tabs,
         "said": said,
         "owner": found.owner,
+        "prompt_page": found.prompt_page,
         "side_by_side": _side_by_side(found),
         **_standing(visit, found.row),
         **opinion_of(found.row),
         **_TAB_FACTS[tab](visit, found),
+        **facts,
     }
     if visit.wants_fragment:
-        return visit.fragment("output/body.html", **facts)
+        return visit.fragment("output/body.html", status=status, **facts)
     calls = api_calls.of_output(visit.base_url, output_id)
-    return visit.page("output/page.html", calls=calls, **facts)
+    return visit.page("output/page.html", status=status, calls=calls, **facts)
 
 
-def read(visit: Visit, output_id: int, *, with_family: bool = False) -> Read:
-    """The row, whose it is, and its family where that is wanted. Raises NotFound."""
+def tabs_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """The parts this output has, with their titles."""
+    there = {
+        "items": bool(row["result_items"] or row["review"]),
+        "definition": row["definition"] is not None,
+    }
+    return {name: title for name, title in TABS.items() if there.get(name, True)}
+
+
+def read(visit: Visit, output_id: int, *, tab: str = "") -> Read:
+    """The row, whose it is, and what else a tab shows of it. Raises NotFound."""
     with visit.runtime.database.read() as session:
         output = jobs.get(session, visit.caller, output_id=output_id)
         owner = session.get(User, output.user_id) if output.user_id else None
@@ -100,8 +146,12 @@ def read(visit: Visit, output_id: int, *, with_family: bool = False) -> Read:
             jobs.describe(session, output),
             iso(output.woken_at),
             (owner.name or owner.email) if owner else "nobody",
-            lineage(session, visit.caller, output) if with_family else None,
+            lineage(session, visit.caller, output) if tab == "lineage" else None,
             compared_with(session, visit.caller, output),
+            _prompt_page(session, visit.caller, output, owner),
+            tuple((output.script or {}).get("models", ())),
+            files_of(session, output) if tab == "definition" else (),
+            tuple(jobs.reviews_of(session, output)) if tab == "items" else (),
         )
 
 
@@ -132,6 +182,22 @@ def _standing(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _prompt_page(session: Session, caller: Caller, output: LLMOutput, owner: User | None) -> str:
+    """Where the prompt is that the job's owner means by its name; empty when he means none now."""
+    if output.prompt_name is None or owner is None:
+        return ""
+    version = output.prompt_version
+    reference = f"{output.prompt_name}@{version}" if version else output.prompt_name
+    try:
+        found = library.resolve(session, caller_of(owner), reference)
+    except NotFound:
+        return ""
+    elsewhere = caller.is_admin and found.owner_id != caller.user_id
+    return prompt_addresses.address_of(
+        found.name, version=version, user_id=found.owner_id if elsewhere else None
+    )
+
+
 def _side_by_side(found: Read) -> str:
     if not found.compared_ids:
         return ""
@@ -153,9 +219,21 @@ def _result(visit: Visit, found: Read) -> dict[str, Any]:
         "is_cut": len(answer) > LONGEST_SHOWN,
         "pretty": row["formatted_output"][:LONGEST_SHOWN],
         "parsed": tree(row["parsed_output"]) if structured else None,
-        "items": tree(row["result_items"]) if row["result_items"] else None,
         "images": visit.query.get("images") == "1",
         "has_images": any(mark in answer.lower() for mark in ("<img", "![")),
+    }
+
+
+def _items(visit: Visit, found: Read) -> dict[str, Any]:
+    row = found.row
+    fields = item_fields.opened(row)
+    return {
+        "fields": fields,
+        "chats": item_fields.conversations(item_fields.current(row)),
+        "new": item_fields.Field(),
+        "may_correct": row["status"] == Status.COMPLETED and not row["erased_at"],
+        "history": item_fields.history(row["result_items"] or {}, found.reviews),
+        "refusal": None,
     }
 
 
@@ -166,6 +244,21 @@ def _raw(_visit: Visit, found: Read) -> dict[str, Any]:
 
 def _prompt(_visit: Visit, found: Read) -> dict[str, Any]:
     return {"prompt": prompt_of(found.row)}
+
+
+def _definition(_visit: Visit, found: Read) -> dict[str, Any]:
+    return {
+        "definition": from_json(found.row["definition"]),
+        "models": found.models,
+        "workitem": tree(masked(found.row["workitem"])) if found.row["workitem"] else None,
+        "files": [
+            ShownFile(
+                file.name, file.media_type, file.size, len(file.text), file.text[:LONGEST_FILE]
+            )
+            for file in found.files
+        ],
+        "longest_file": LONGEST_FILE,
+    }
 
 
 def _context(_visit: Visit, found: Read) -> dict[str, Any]:
@@ -192,8 +285,10 @@ def _trace(_visit: Visit, found: Read) -> dict[str, Any]:
 
 _TAB_FACTS: Mapping[str, Callable[[Visit, Read], dict[str, Any]]] = {
     "result": _result,
+    "items": _items,
     "raw": _raw,
     "prompt": _prompt,
+    "definition": _definition,
     "context": _context,
     "attempts": _attempts,
     "lineage": _lineage,

@@ -14,7 +14,7 @@ from api.web import drafts, render
 from api.web.comparison import asked_differently
 from api.web.drafts import Changes, Draft
 from api.web.pages import Pages
-from api.web.views.output import address_of, read
+from api.web.views.output import Read, address_of, read
 from api.web.visit import Visit
 from app import jobs
 from app.errors import RequestError
@@ -36,25 +36,26 @@ class Choice:
 @pages.get("/llm_outputs/<row:output_id>/regenerate")
 def regenerate_form(visit: Visit, output_id: int) -> Response:
     """The form, filled with what the parent was asked."""
-    row = read(visit, output_id).row
-    return _form(visit, row, drafts.of_row(row))
+    found = read(visit, output_id)
+    return _form(visit, found, drafts.of_row(found.row))
 
 
 @pages.post("/llm_outputs/<row:output_id>/regenerate")
 def regenerate(visit: Visit, output_id: int) -> Response:
     """Accept the new job, and go to its output; or show the form again with what is wrong."""
-    row = read(visit, output_id).row
+    parent = read(visit, output_id)
     draft = drafts.of_form(visit.form)
-    found = drafts.changes(draft, row)
+    found = drafts.changes(draft, parent.row)
     if "preview" in visit.form:
-        return _form(visit, row, draft, errors=found.errors, preview=_preview(visit, row, found))
+        preview = _preview(visit, parent.row, found)
+        return _form(visit, parent, draft, errors=found.errors, preview=preview)
     if found.errors:
-        return _form(visit, row, draft, status=400, errors=found.errors)
+        return _form(visit, parent, draft, status=400, errors=found.errors)
     try:
         made = jobs.regenerate(visit.runtime, visit.caller, output_id, **found.wanted)
     except RequestError as refusal:
         errors = drafts.errors_of(refusal)
-        return _form(visit, row, draft, status=refusal.status, errors=errors)
+        return _form(visit, parent, draft, status=refusal.status, errors=errors)
     return _on(visit, int(made.answer["output_id"]))
 
 
@@ -75,15 +76,14 @@ def _on(visit: Visit, child: int) -> Response:
     return response
 
 
-def _form(
-    visit: Visit, row: dict[str, Any], draft: Draft, *, status: int = 200, **facts: Any
-) -> Response:
+def _form(visit: Visit, parent: Read, draft: Draft, *, status: int = 200, **facts: Any) -> Response:
     facts = {
-        "row": row,
+        "row": parent.row,
+        "prompt_page": parent.prompt_page,
         "draft": draft,
         "errors": {},
         "preview": None,
-        "choices": _choices(visit.runtime.settings, row["model_name"]),
+        "choices": _choices(visit.runtime.settings, parent.row["model_name"]),
         **facts,
     }
     if visit.wants_fragment:
@@ -106,10 +106,10 @@ def _preview(visit: Visit, row: dict[str, Any], found: Changes) -> dict[str, Any
     """Sections that differ and the prompt to be sent; or what is wrong."""
     if found.errors:
         return {"errors": found.errors, "sections": [], "sent": None}
-    changed = drafts.changed_row(row, found.wanted)
-    sections = asked_differently(row, changed)
+    sections = asked_differently(row, drafts.changed_row(row, found.wanted))
     try:
-        sent = jobs.preview(visit.runtime, visit.caller, drafts.request_of(changed))
+        request = jobs.changed_request(visit.runtime, visit.caller, row["id"], found.wanted)
+        sent = jobs.preview(visit.runtime, visit.caller, request)
     except RequestError as refusal:
         return {"errors": drafts.errors_of(refusal), "sections": sections, "sent": None}
     return {"errors": {}, "sections": sections, "sent": sent}
