@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from app import accounts, jobs, lifecycle
 from app.accounts import Caller
@@ -155,7 +155,7 @@ class Rows:
 
     def read(self, output_id: int) -> LLMOutput:
         with self.runtime.database.read() as session:
-            row = session.get(LLMOutput, output_id)
+            row = session.get(LLMOutput, output_id, options=[undefer(LLMOutput.files)])
         assert row is not None
         return row
 
