@@ -6,6 +6,7 @@ idempotency record); the wake-up. Whatever raises before the commit leaves no ro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TypeVar
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from app import lifecycle, telemetry
 from app import log as lines
 from app.accounts import Caller
-from app.errors import AllowanceUsedUp, InvalidRequest, RequestError
+from app.errors import AllowanceUsedUp, InvalidRequest, PayloadTooLarge, RequestError
 from app.jobs import idempotency as keys
 from app.jobs import waking
 from app.jobs.load import Load, current_load
@@ -31,6 +32,10 @@ from models import User
 log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
+
+MOST_DEFINED = 32 * 1024 * 1024
+"""Characters of the definitions that jobs of one request may run: each row keeps its own, and a
+few words name a megabyte."""
 
 Choose = Callable[[Session, Sequence[NewJob]], Sequence[NewJob]]
 """Says, in the accepting transaction, which of the jobs are still wanted."""
@@ -61,7 +66,8 @@ def submit_many(
 
     Raises InvalidRequest whose details list the `errors` of every item that cannot be accepted.
     """
-    found = _each(requests, lambda request: read_meaning(runtime, caller, request).job)
+    room = _Room()
+    found = _each(requests, lambda request: room.take(read_meaning(runtime, caller, request).job))
     return accept(runtime, caller, found) if found else []
 
 
@@ -155,6 +161,21 @@ def _each(requests: Sequence[JobRequest], read: Callable[[JobRequest], Item]) ->
             errors=errors,
         )
     return found
+
+
+class _Room:
+    """What is left for definitions among the jobs of one request."""
+
+    def __init__(self) -> None:
+        self._left = MOST_DEFINED
+
+    def take(self, job: NewJob) -> NewJob:
+        """The job. Raises PayloadTooLarge once there are too many large definitions."""
+        if job.script is not None:
+            self._left -= len(json.dumps(job.script))
+        if job.script is not None and self._left < 0:
+            raise PayloadTooLarge("The definitions of all jobs are too long: send fewer at once")
+        return job
 
 
 def _check_allowances(session: Session, owners: set[int | None]) -> None:

@@ -429,3 +429,14 @@ def test_what_is_accepted_renders_in_an_attempt_as_it_did_at_submit(
     assert [step.render(claim.context, {}) for step in rendered(claim)] == [
         step.render(request.context, {}) for step in rehearsed
     ]
+
+
+def test_jobs_of_one_request_keep_only_so_much_of_definitions(rows: Rows, alice: Caller) -> None:
+    messages = [{"content": "x" * 250_000}, {"content": "x" * 250_000}]
+    store(rows, alice, {"name": "long", "model": "simulator/echo", "messages": messages})
+    request = JobRequest(template=None, prompt="long")
+
+    with pytest.raises(InvalidRequest, match="The definitions of all jobs are too long"):
+        jobs.submit_many(rows.runtime.real, alice, [request] * 70)
+
+    assert rows.count() == 0
