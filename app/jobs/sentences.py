@@ -131,6 +131,10 @@ EXPLANATIONS: Mapping[str, Explanation] = {
             "The answer does not match the required schema, not even after a repair.",
             "Say in the prompt what is wanted, loosen the schema, or choose another model.",
         ),
+        "ERROR_LLM_PROMPT_INFERENCE": (
+            "The answer is not what the prompt's result event reads, not even when asked again.",
+            "Say in the prompt what is wanted, or choose another model.",
+        ),
         "redirect_refused": (
             "The provider answered with a redirect, which is never followed.",
             "Whoever runs this service has to set the base URL the provider is really at.",
@@ -185,6 +189,26 @@ EXPLANATIONS: Mapping[str, Explanation] = {
             "Send JSON, as application/json.",
         ),
         "unprocessable": ("The request makes no sense as a whole.", _REQUEST),
+        "ERROR_LLM_PROMPT_TEMPLATE": (
+            "The prompt definition, or one of its tags, cannot be read.",
+            "Mend it where the message says, and publish it as a new version.",
+        ),
+        "ERROR_INVALID_PARAMETER": (
+            "A word of the prompt definition is none of those allowed.",
+            "The message names the words that are; publish a new version.",
+        ),
+        "ERROR_LLM_API": (
+            "The prompt definition names an endpoint that is not registered.",
+            "Ask an administrator to register it, or name a model in the job.",
+        ),
+        "PROMPT_ERROR": (
+            "The prompt could not be put together from what the job brought.",
+            "The message says what is missing: a file, a value, or a builder of prompts.",
+        ),
+        "file_unreadable": (
+            "A file's text could not be read.",
+            "Send a PDF with text in it, or plain text.",
+        ),
         "template_syntax": (
             "The template cannot be parsed.",
             "Close every tag: {{ name }}.",
