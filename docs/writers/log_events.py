@@ -81,8 +81,7 @@ PARTS = {
     " or, if it was required, a retry",
     "prompt hook failed": "A prompt builder or result handler (`hook`) raised something that is not"
     " ours; the job fails",
-    "endpoints not read": "Endpoints registered by administrators are those"
-    " read before",
+    "endpoints not read": "Endpoints registered by administrators are those read before",
     "endpoint not usable": "Its row was changed by hand: correct it on the page Endpoints",
     "execution failed": "A defect: the job failed with `internal`; report it with the traceback",
     "revoked job not cancelled": "The database was away; cancel the job again",
