@@ -119,7 +119,7 @@ def test_a_conversation_a_definition_and_an_exchange_are_read_by_people(
         "You know Bees & Sons."
     )
     page.get_by_role("link", name="Definition", exact=True).first.click()
-    expect(page.get_by_role("region", name="Step 2")).to_contain_text("ASSISTANT")
+    expect(page.get_by_role("region", name="Step 2", exact=True)).to_contain_text("ASSISTANT")
     page.get_by_text("Its text").click()
     expect(page.get_by_label("Text of invoice.txt", exact=True)).to_contain_text("R-2024-17")
     page.get_by_role("link", name="Attempts").click()
@@ -144,7 +144,9 @@ def test_without_scripts_items_are_corrected(
 @pytest.mark.parametrize("tab", TABS)
 def test_each_tab_is_for_everybody(alice: Person, job: Submission, tab: str) -> None:
     page = alice.open(path(job, f"?tab={tab}"))
-    page.evaluate("for (const one of document.querySelectorAll('article details')) one.open = true")
+    page.evaluate(
+        "for (const one of document.querySelectorAll('.output-tab details')) one.open = true"
+    )
     assert faults_in_both_themes(page) == []
     assert fits_a_small_screen(page)
 
