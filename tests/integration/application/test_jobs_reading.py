@@ -305,7 +305,7 @@ def test_many_rows_cost_as_many_queries_as_one(rows: Rows, alice: Caller) -> Non
             assert len(jobs.describe_many(session, page.rows)) == limit
         return len([sql for sql in asked if sql.lstrip().upper().startswith("SELECT")])
 
-    assert queries(1) == queries(12) == 3
+    assert queries(1) == queries(12) == 4
 
 
 def test_a_list_of_nothing_is_described(rows: Rows) -> None:
