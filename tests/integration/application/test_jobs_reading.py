@@ -252,7 +252,8 @@ def test_a_row_says_everything(rows: Rows, alice: Caller) -> None:
 def test_every_column_of_a_row_is_shown_or_left_out_on_purpose(rows: Rows, alice: Caller) -> None:
     row = described(rows, rows.submit(alice).output_id)
     columns = {column.name for column in LLMOutput.__table__.columns}
-    internal = {"woken_at", "bucket"}  # clockwork; the bucket holds digits of a key's hash
+    # Clockwork; the bucket holds digits of a key's hash; a script is told as its definition.
+    internal = {"woken_at", "bucket", "script"}
     assert columns - set(row) == internal
 
 
