@@ -181,6 +181,8 @@ class Execution:
         )
         limit = self._kit.settings.call_timeout_seconds
         seconds = min(limit, route.timeout_seconds or limit, self._seconds_left())
+        if seconds <= 0:  # fetching, or earlier steps, took all of it
+            raise CallTimeout("No time was left before the deadline", billed=False)
         self._live.begin(self.fence)
         self._answer = None
         self._call_started = time.monotonic()
@@ -194,7 +196,7 @@ class Execution:
 
     async def _answer_of(self, provider: Provider, call: Call, seconds: float) -> Answer:
         try:
-            async with asyncio.timeout(max(seconds, 0.1)):
+            async with asyncio.timeout(seconds):
                 on_text = self._live.add if call.stream else None
                 return await provider.call(call, on_text=on_text)
         except TimeoutError:

@@ -271,6 +271,11 @@ class Outputs:
         path = f"{_API}/llm_outputs/{id_of(output)}/items"
         return Output(self._transport.send("PUT", path, json=body, repeats=False)[0])
 
+    def suggestions(self, output: Any, typed: str) -> Mapping[str, Any]:
+        """Help for a form of the items: `mode`, `items`, and `hits` for what was typed."""
+        path = f"{_API}/llm_outputs/{id_of(output)}/suggestions"
+        return self._client._get(path, {"q": typed})
+
     def erase(self, output: Any) -> None:
         """Remove an ended output's texts for good."""
         self._transport.send("DELETE", f"{_API}/llm_outputs/{id_of(output)}")

@@ -116,6 +116,7 @@ class LLMOutput(Base):
     `script` is the prompt definition it was accepted with and what that reads beside `workitem` and
     `files` (`app.prompts.script`); `steps_done` counts the steps of it whose items are in
     `result_items` already.
+    `file_texts` stands beside `files`, in the same order, and is not read with the row.
     `woken_at` is when its message was last sent, null when none is out. `bucket` names what a
     provider's rate limit pauses: provider, model and key.
     """
@@ -142,7 +143,8 @@ class LLMOutput(Base):
     prompt_version: Mapped[int | None] = mapped_column(Integer)
     script: Mapped[dict[str, Any] | None] = mapped_column(Json)
     workitem: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    files: Mapped[list[dict[str, Any]] | None] = mapped_column(
+    files: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    file_texts: Mapped[list[str] | None] = mapped_column(
         Json, deferred=True, deferred_raiseload=True
     )
     debug: Mapped[bool] = mapped_column(default=False, server_default=false())

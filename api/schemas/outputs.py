@@ -89,9 +89,7 @@ class Output(Shown):
         description="The prompt definition the job was accepted with; null for a plain template."
     )
     workitem: dict[str, list[Any]] | None = Field(description="What its placeholders read.")
-    files: list[FileShown] | None = Field(
-        description="What else they read; null in lists, which do not look at files."
-    )
+    files: list[FileShown] = Field(description="What else they read.")
     debug: bool = Field(description="Whether its calls are kept and logged whole.")
     prompt: str | None = Field(description="The final text that was sent.")
     raw_response: str | None

@@ -17,11 +17,10 @@ from sqlalchemy.orm import Session, aliased, defer, load_only
 from app import audit, lifecycle
 from app.accounts import Caller
 from app.audit import Action
-from app.context.files import ReadFile
 from app.errors import AllowanceUsedUp, Conflict, InvalidParameter, NotFound, RequestError
 from app.jobs.access import visible
 from app.jobs.derive import child_of
-from app.jobs.files import FilesOfParents
+from app.jobs.files import files_of_many, too_many_files
 from app.jobs.limits import check_text
 from app.jobs.request import Submission
 from app.jobs.search import Counted, Filters, matching
@@ -254,11 +253,15 @@ def _run_again(
     left_out = list(skipped)
     children: list[NewJob] = []
     chosen = found[:limit][::-1]
-    for parent, files in zip(chosen, _files(runtime, chosen), strict=True):
+    refused = too_many_files(chosen)
+    left_out += [_skip(output_id, error) for output_id, error in refused.items()]
+    parents = [parent for parent in chosen if parent.id not in refused]
+    with runtime.database.read() as session:
+        files = files_of_many(session, parents)
+    for parent in parents:
         try:
-            if isinstance(files, RequestError):
-                raise files
-            children.append(child_of(runtime.settings, parent, Derivation.RE_RUN, files=files))
+            job = child_of(runtime.settings, parent, Derivation.RE_RUN, files=files[parent.id])
+            children.append(job)
         except RequestError as error:
             left_out.append(_skip(parent.id, error))
     accepted: list[Submission] = []
@@ -266,21 +269,6 @@ def _run_again(
         choose = _choosing(caller, left_out, details, once=once)
         accepted = accept(runtime, caller, children, choose=choose)
     return ReRuns(accepted=tuple(accepted), skipped=tuple(left_out), more=len(found) > limit)
-
-
-def _files(
-    runtime: Runtime, parents: Sequence[LLMOutput]
-) -> list[tuple[ReadFile, ...] | RequestError]:
-    """Each parent's files, or why they cannot be had in this request."""
-    found: list[tuple[ReadFile, ...] | RequestError] = []
-    with runtime.database.read() as session:
-        reader = FilesOfParents(session)
-        for parent in parents:
-            try:
-                found.append(reader.of(parent))
-            except RequestError as error:
-                found.append(error)
-    return found
 
 
 def _choosing(

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.accounts import Caller
 from app.context.files import ReadFile
 from app.errors import Conflict, InvalidContext, InvalidParameter, MissingParameter
 from app.jobs import idempotency as keys
 from app.jobs.access import get
-from app.jobs.files import FilesOfParents
+from app.jobs.files import files_of
 from app.jobs.meaning import understand
 from app.jobs.request import IdempotencyRequest, JobRequest, Submission
+from app.jobs.scripts import with_names
 from app.jobs.submit import accept
 from app.lifecycle import NewJob
 from app.prompts.script import script_from
@@ -78,8 +81,7 @@ def changed_request(
     """
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
-        files = FilesOfParents(session).of(parent)
-    request = _changed(parent, changes, files=files)
+        request = _changed_by(session, caller, parent, changes)
     return replace(request, agent_id=None, user_id=None)  # an agent's own words are in it already
 
 
@@ -104,8 +106,9 @@ def _derive(
         return replay
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
-        files = FilesOfParents(session).of(parent)
-    job = child_of(runtime.settings, parent, derivation, changes, files=files)
+        _refuse_unless_ended(parent)
+        request = _changed_by(session, caller, parent, changes)
+    job = _child(runtime.settings, parent, derivation, request)
     return accept(runtime, caller, [job], idempotency=idempotency)[0]
 
 
@@ -113,24 +116,35 @@ def child_of(
     settings: Settings,
     parent: LLMOutput,
     derivation: Derivation,
-    changes: Mapping[str, Any] | None = None,
     *,
     files: tuple[ReadFile, ...] = (),
 ) -> NewJob:
-    """The job a row leads to, with `changes` of its request and the parent's `files`. No
-    transaction may be open.
+    """The job a row leads to unchanged, with the parent's `files`. No transaction may be open.
 
     Raises Conflict while the parent has not ended or when it was erased, and what `understand`
     raises.
     """
     _refuse_unless_ended(parent)
-    request = _changed(parent, changes or {}, files=files)
+    return _child(settings, parent, derivation, _changed(parent, {}, files=files))
+
+
+def _child(
+    settings: Settings, parent: LLMOutput, derivation: Derivation, request: JobRequest
+) -> NewJob:
     return replace(
         understand(settings, request).job,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         derivation=derivation,
     )
+
+
+def _changed_by(
+    session: Session, caller: Caller, parent: LLMOutput, changes: Mapping[str, Any]
+) -> JobRequest:
+    """The parent's request with the changes made, and what the database knows of them."""
+    request = _changed(parent, changes, files=files_of(session, parent))
+    return with_names(session, caller, request) if "workitem" in changes else request
 
 
 def _changed(

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import formats
-from app.jobs.files import files_of
 from app.jobs.items import Review, newest_reviews
 from app.moments import iso
 from models import Attempt, LLMOutput, Status
@@ -92,25 +91,16 @@ _OF_AN_ATTEMPT = (
 
 
 def describe(session: Session, output: LLMOutput) -> dict[str, Any]:
-    """One row as JSON, with what its files are."""
-    files = [
-        {
-            "name": file.name,
-            "media_type": file.media_type,
-            "size": file.size,
-            "characters": len(file.text),
-        }
-        for file in files_of(session, output)
-    ]
-    return {**describe_many(session, [output])[0], "files": files}
+    """One row as JSON."""
+    return describe_many(session, [output])[0]
 
 
 def describe_many(session: Session, outputs: Sequence[LLMOutput]) -> list[dict[str, Any]]:
-    """Rows as JSON, in the order given; of their files nothing is told (null)."""
+    """Rows as JSON, in the order given."""
     ids = [output.id for output in outputs]
     attempts = _attempts(session, ids)
     children = _children(session, ids)
-    reviews = newest_reviews(session, ids)
+    reviews = newest_reviews(session, [o.id for o in outputs if o.status == Status.COMPLETED])
     return [
         _row(output, attempts[output.id], children[output.id], reviews.get(output.id))
         for output in outputs
@@ -131,7 +121,7 @@ def _row(
         **{name: getattr(output, name) for name in _PLAIN},
         "metadata": output.metadata_,
         "definition": (output.script or {}).get("definition"),
-        "files": None,
+        "files": output.files or [],
         "review": _review(review),
         "formatted_output": output.formatted_output,
         "rendered_html": _rendered(output),

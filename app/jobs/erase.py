@@ -23,6 +23,7 @@ _TEXTS = (
     "script",
     "workitem",
     "files",
+    "file_texts",
     "response_schema",
     "options",
     "fetchers",

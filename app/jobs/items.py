@@ -6,24 +6,25 @@ and time, and the newest counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts import Caller
 from app.errors import Conflict, InvalidParameter
 from app.jobs.access import get
-from app.jobs.files import files_from
+from app.jobs.files import files_of
 from app.jobs.limits import check_value
 from app.prompts.suggest import suggestions
 from models import ItemReview, LLMOutput, Status, User
 from models.types import now
 
 MOST_ITEMS = 500
+MOST_REVIEWS = 100
 SUGGEST_ITEMS, SUGGEST_MODE = "ai.suggest.items", "ai.suggest.mode"
 
 
@@ -88,29 +89,39 @@ def current_items(session: Session, output: LLMOutput) -> dict[str, list[Any]]:
 
 def newest_reviews(session: Session, output_ids: Sequence[int]) -> dict[int, Review]:
     """What people made of these outputs' items last, by output id."""
+    if not output_ids:
+        return {}
     newest = (
         select(func.max(ItemReview.id))
         .where(ItemReview.output_id.in_(output_ids))
         .group_by(ItemReview.output_id)
     )
-    rows = (
-        select(ItemReview, User)
-        .outerjoin(User, User.id == ItemReview.user_id)
-        .where(ItemReview.id.in_(newest))
-    )
-    return {row.output_id: _review(row, user) for row, user in session.execute(rows)}
+    return dict(_reviews(session, ItemReview.id.in_(newest)))
 
 
 def reviews_of(session: Session, output: LLMOutput) -> list[Review]:
-    """Every review of an output's items, the newest first."""
-    rows = (
-        select(ItemReview, User)
+    """The reviews of an output's items, the newest first, at most `MOST_REVIEWS`."""
+    found = _reviews(session, ItemReview.output_id == output.id, most=MOST_REVIEWS)
+    return [review for _, review in found]
+
+
+def _reviews(
+    session: Session, which: ColumnElement[bool], *, most: int | None = None
+) -> Iterator[tuple[int, Review]]:
+    """Reviews with the ids of their outputs. An author's address is nobody else's business."""
+    query = (
+        select(ItemReview, User.name)
         .outerjoin(User, User.id == ItemReview.user_id)
-        .where(ItemReview.output_id == output.id)
+        .where(which)
         .order_by(ItemReview.id.desc())
-        .limit(100)
+        .limit(most)
     )
-    return [_review(row, user) for row, user in session.execute(rows)]
+    for row, name in session.execute(query):
+        by = name or ("operator" if row.user_id is None else f"user {row.user_id}")
+        yield (
+            row.output_id,
+            Review(dict(row.items), row.confirmed, row.user_id, by, row.created_at),
+        )
 
 
 def suggest(session: Session, caller: Caller, output_id: int, query: str) -> Suggestions:
@@ -119,7 +130,7 @@ def suggest(session: Session, caller: Caller, output_id: int, query: str) -> Sug
     Raises NotFound.
     """
     output = get(session, caller, output_id=output_id)
-    files = files_from(session.scalar(select(LLMOutput.files).where(LLMOutput.id == output.id)))
+    files = files_of(session, output)
     text = "\n".join(file.text for file in files) or output.prompt or ""
     items = output.result_items or {}
     mode = (items.get(SUGGEST_MODE) or ["OFF"])[0]
@@ -136,8 +147,3 @@ def _checked(items: Mapping[str, Any]) -> dict[str, list[Any]]:
             )
     check_value(dict(items), pointer="/items", depth=2)
     return {name: value if isinstance(value, list) else [value] for name, value in items.items()}
-
-
-def _review(row: ItemReview, user: User | None) -> Review:
-    by = (user.name or user.email) if user else "operator"
-    return Review(dict(row.items), row.confirmed, row.user_id, by, row.created_at)

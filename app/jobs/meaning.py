@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts import Caller, get_agent
 from app.errors import Forbidden, InvalidParameter, MissingVariables, NotFound
-from app.jobs.files import as_stored
+from app.jobs.files import facts_of, texts_of
 from app.jobs.request import JobRequest, check_essentials
 from app.jobs.scripts import Prepared, find, prepare
 from app.jobs.shapes import check_schema, check_shapes, known_fetchers
@@ -117,7 +117,8 @@ def understand(
         prompt_version=request.prompt_version,
         script=request.script.to_json() if request.script else None,
         workitem=read_work_item(request.workitem).as_json() or None,
-        files=as_stored(request.files),
+        files=facts_of(request.files),
+        file_texts=texts_of(request.files),
         debug=request.debug,
         metadata=request.metadata,
         bucket=route.bucket,

@@ -61,7 +61,7 @@ def find(session: Session, caller: Caller, request: JobRequest) -> JobRequest:
         return request  # a derived job brings its parent's
     if not (request.prompt or request.prompt_xml or request.definition):
         return request
-    workitem, author = read_work_item(request.workitem), caller
+    author = caller
     if request.definition is not None:
         definition = request.definition
     elif request.prompt is not None:
@@ -73,12 +73,19 @@ def find(session: Session, caller: Caller, request: JobRequest) -> JobRequest:
         definition = read.definitions[0]
         request = replace(request, script_warnings=read.warnings)
     definition = _with_task(session, author, definition)
-    names = display_names(session, caller, _user_ids(definition, workitem))
-    return replace(
-        request,
-        script=Script(definition=definition, names=names),
-        debug=request.debug or definition.debug,
+    request = replace(
+        request, script=Script(definition=definition), debug=request.debug or definition.debug
     )
+    return with_names(session, caller, request)
+
+
+def with_names(session: Session, caller: Caller, request: JobRequest) -> JobRequest:
+    """A request whose work item is another than its script was made for, with the names in it."""
+    if request.script is None:
+        return request
+    ids = _user_ids(request.script.definition, read_work_item(request.workitem))
+    names = display_names(session, caller, ids)
+    return replace(request, script=replace(request.script, names=names))
 
 
 def prepare(settings: Settings, request: JobRequest) -> Prepared:
@@ -88,7 +95,9 @@ def prepare(settings: Settings, request: JobRequest) -> Prepared:
     UnsupportedModel by way of the routes.
     """
     assert request.script is not None  # noqa: S101 - asked for such requests only
-    script = replace(request.script, properties=_properties(settings, request.script))
+    script = request.script
+    if not script.models:  # a derived job keeps what its parent was accepted with
+        script = replace(script, properties=_properties(settings, script))
     _check_result_events(script.definition)
     models, warnings = _models(settings, request, script)
     script = replace(script, models=models)

@@ -62,6 +62,7 @@ class NewJob:
     script: dict[str, Any] | None = None
     workitem: dict[str, Any] | None = None
     files: list[dict[str, Any]] | None = None
+    file_texts: list[str] | None = None
     debug: bool = False
     metadata: dict[str, Any] | None = None
     bucket: str = ""
@@ -124,6 +125,7 @@ _JSON = {
     "script": Text,
     "workitem": Text,
     "files": Text,
+    "file_texts": Text,
     "warnings": Text,
 }.keys()
 _COLUMNS = {

@@ -71,6 +71,7 @@ class Claim:
     script: dict[str, Any] | None
     workitem: dict[str, Any] | None
     files: list[dict[str, Any]] | None
+    file_texts: list[str] | None
     debug: bool
     result_items: dict[str, Any] | None
     steps_done: int

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from app.context.threads import in_thread
 from app.errors import MissingVariables
 from app.lifecycle import Claim, NewJob
 from app.prompts import hooks
@@ -98,7 +100,10 @@ def steps_for(job: Claim | NewJob, *, hook_seconds: float) -> tuple[ScriptStep, 
         response_schema=job.response_schema,
         system=job.system,
         workitem=WorkItem(job.workitem),
-        files=tuple(FileText(file["name"], file["text"]) for file in job.files or ()),
+        files=tuple(
+            FileText(file["name"], text)
+            for file, text in zip(job.files or (), job.file_texts or (), strict=True)
+        ),
         user_id=job.user_id,
         output_id=job.output_id if isinstance(job, Claim) else None,
     )
@@ -199,7 +204,8 @@ class ScriptStep:
         """See `Step.question`. An empty condition is false without asking anybody (Imixs-AI)."""
         if self.asks_nobody:
             return None
-        rendering = self.render(values, items)
+        # Up to seconds of CPU for a prompt made to be slow: not on the loop.
+        rendering = await in_thread(partial(self.render, values, items))
         if rendering.missing:
             raise MissingVariables(list(rendering.missing))
         return await self.build(rendering, items)

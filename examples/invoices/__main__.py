@@ -11,14 +11,11 @@ Exit status: 0 when all jobs completed, else 1.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +48,8 @@ def main() -> int:
         with Client(options.url, options.key) as client:
             store(client, console)
             read = walk(client, console, model=options.model)
-        show_suggestions(console, options, read)
-    except (ApiError, Unreachable, Failed, OSError) as error:
+            show_suggestions(client, console, read, typed=options.typed)
+    except (ApiError, Unreachable, Failed) as error:
         console.print(f"{options.url}: {error}", style="red", markup=False)
         return 1
     return 0
@@ -99,16 +96,13 @@ def walk(client: Client, console: Console, *, model: str) -> Output:
     return read
 
 
-def show_suggestions(console: Console, options: argparse.Namespace, read: Output) -> None:
+def show_suggestions(client: Client, console: Console, read: Output, *, typed: str) -> None:
     """What goes on from the typed word in the job's file, for the items the definition names."""
-    address = f"{options.url.rstrip('/')}/api/v1/llm_outputs/{read.id}/suggestions"
-    request = Request(f"{address}?q={quote(options.typed)}")
-    request.add_header("Authorization", f"Bearer {options.key}")
-    with urlopen(request, timeout=30) as answer:
-        found = json.load(answer)
+    found = client.outputs.suggestions(read, typed)
     items, hits = ", ".join(found["items"]), " | ".join(found["hits"]) or "nothing"
-    said = f"For {items} and {options.typed!r} a form suggests: {hits}"
-    console.print(said, markup=False, soft_wrap=True)
+    console.print(
+        f"For {items} and {typed!r} a form suggests: {hits}", markup=False, soft_wrap=True
+    )
 
 
 def completed(output: Output) -> Output:

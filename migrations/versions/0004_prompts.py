@@ -151,6 +151,7 @@ def upgrade() -> None:
     op.add_column("llm_outputs", sa.Column("script", types.Json, nullable=True))
     op.add_column("llm_outputs", sa.Column("workitem", types.Json, nullable=True))
     op.add_column("llm_outputs", sa.Column("files", types.Json, nullable=True))
+    op.add_column("llm_outputs", sa.Column("file_texts", types.Json, nullable=True))
     op.add_column(
         "llm_outputs",
         sa.Column("debug", sa.Boolean(), server_default=sa.false(), nullable=False),
@@ -172,6 +173,7 @@ def downgrade() -> None:
     op.drop_index("ix_llm_outputs_prompt_name_id", table_name="llm_outputs")
     op.drop_column("llm_outputs", "steps_done")
     op.drop_column("llm_outputs", "debug")
+    op.drop_column("llm_outputs", "file_texts")
     op.drop_column("llm_outputs", "files")
     op.drop_column("llm_outputs", "workitem")
     op.drop_column("llm_outputs", "script")

@@ -43,12 +43,11 @@ def test_a_row_tells_its_files_without_their_texts(house: House) -> None:
     assert row["files"] == [told]
 
 
-def test_a_row_without_files_has_none_and_a_list_does_not_look(house: House) -> None:
-    plain = f"{OUTPUTS}/{house.ended()['output_id']}"
+def test_lists_tell_files_too_and_a_row_without_any_has_none(house: House) -> None:
+    house.ended()
     ended(house)
-    assert house.get(plain, as_=house.alice).get_json()["files"] == []
     rows = house.get(OUTPUTS, as_=house.alice).get_json()["data"]
-    assert [row["files"] for row in rows] == [None, None]
+    assert [[file["name"] for file in row["files"]] for row in rows] == [["a.txt"], []]
 
 
 def test_an_erased_row_has_no_files(house: House) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.accounts.caller import Caller
 from app.errors import Forbidden, InvalidParameter
@@ -85,7 +85,11 @@ def list_versions(
     Raises NotFound for an unknown one.
     """
     prompt = find(session, caller, name, user_id=user_id)
-    query = select(PromptVersion).where(PromptVersion.prompt_id == prompt.id)
+    query = (
+        select(PromptVersion)
+        .where(PromptVersion.prompt_id == prompt.id)
+        .options(defer(PromptVersion.definition))  # up to a megabyte each
+    )
     if not may_change(caller, prompt):
         query = query.where(PromptVersion.published_at.is_not(None))
     return newest_first(session, query, PromptVersion.id, limit=limit, after=after)
@@ -153,6 +157,14 @@ def describe_many(
 
 def describe_versions(session: Session, versions: Sequence[PromptVersion]) -> list[dict[str, Any]]:
     """Versions of one prompt as their list tells them."""
+    descriptions = {
+        row.id: row.description or ""
+        for row in session.execute(
+            select(PromptVersion.id, _DESCRIPTION.label("description")).where(
+                PromptVersion.id.in_([version.id for version in versions])
+            )
+        )
+    }
     people = _people(session, {version.user_id for version in versions})
     labels = _labels(session, {version.prompt_id for version in versions})
     return [
@@ -164,7 +176,7 @@ def describe_versions(session: Session, versions: Sequence[PromptVersion]) -> li
                 for label, number in labels.get(version.prompt_id, {}).items()
                 if number == version.version
             ],
-            "description": version.definition.get("description", ""),
+            "description": descriptions[version.id],
             "author": people.get(version.user_id),
             "created_at": version.created_at,
             "updated_at": version.updated_at,

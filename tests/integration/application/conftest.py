@@ -155,7 +155,7 @@ class Rows:
 
     def read(self, output_id: int) -> LLMOutput:
         with self.runtime.database.read() as session:
-            row = session.get(LLMOutput, output_id, options=[undefer(LLMOutput.files)])
+            row = session.get(LLMOutput, output_id, options=[undefer(LLMOutput.file_texts)])
         assert row is not None
         return row
 

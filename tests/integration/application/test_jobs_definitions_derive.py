@@ -83,11 +83,19 @@ def test_erasing_leaves_no_text_of_a_definitions_job(desk: Desk, parent: LLMOutp
     with desk.bed.runtime.database.write() as session:
         erase(session, desk.caller, parent.id)
     row = desk.bed.row(parent.id)
-    for name in ("script", "workitem", "result_items", "context", "prompt", "raw_response"):
+    for name in (
+        "script",
+        "workitem",
+        "files",
+        "result_items",
+        "context",
+        "prompt",
+        "raw_response",
+    ):
         assert getattr(row, name) is None, name
     assert (row.template_name, row.prompt_name) == ("[erased]", None)
     with desk.bed.runtime.database.read() as session:
-        assert session.query(LLMOutput.files).filter_by(id=parent.id).scalar() is None
+        assert session.query(LLMOutput.file_texts).filter_by(id=parent.id).scalar() is None
         assert session.query(ItemReview).count() == 0
     assert [attempt.exchange for attempt in desk.attempts(parent)] == [None]
 

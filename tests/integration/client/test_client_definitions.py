@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 import llm_jobs
 from app.errors import FileUnreadable, InvalidParameter, NotFound
+from app.jobs.files import files_of
 from llm_jobs import ApiError, Client, local
 from models import LLMOutput
 from tests.integration.client.conftest import Platform
@@ -57,9 +57,8 @@ def test_a_prompt_its_work_item_and_files_of_each_kind_reach_the_row(
     assert (row.prompt_name, row.prompt_version, row.debug) == ("greet", 1, True)
     assert row.workitem == {"who": ["ACME"]}
     with platform.runtime.database.read() as session:
-        query = select(LLMOutput.files).where(LLMOutput.id == job.output_id)
-        kept = session.scalar(query) or []
-        assert [(file["name"], file["text"].strip()) for file in kept] == [
+        kept = files_of(session, session.get_one(LLMOutput, job.output_id))
+        assert [(file.name, file.text.strip()) for file in kept] == [
             ("a.txt", "from a path"),
             ("b.txt", "from a text"),
             ("c.pdf", "from a PDF"),
