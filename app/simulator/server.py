@@ -89,6 +89,8 @@ class Simulator:
         self.url = ""
         self.witness = Witness()
         self.order = StandingOrder()
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._control = Control(self.witness, self.order)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -116,6 +118,7 @@ class Simulator:
             exchange = await self._exchange(request, wire, record)
         except Rejected as why:
             return _rejected(wire, record, why)
+        await self.gate.wait()
         return await _act(exchange)
 
     async def _exchange(self, request: web.BaseRequest, wire: Wire, record: Record) -> Exchange:

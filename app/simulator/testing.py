@@ -63,6 +63,15 @@ class RunningSimulator:
         """Back to what names and headers say."""
         self._ask(lambda _: self._simulator.order.clear())
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Until the block ends every call of a model is taken in, and none is answered."""
+        self._ask(lambda _: self._simulator.gate.clear())
+        try:
+            yield
+        finally:
+            self._ask(lambda _: self._simulator.gate.set())
+
     def wait_for(self, predicate: Callable[[Witness], object], timeout: float = 10.0) -> None:
         """Block until `predicate(witness)` is true; it is asked at each beginning and end.
 

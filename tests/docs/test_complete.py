@@ -115,7 +115,10 @@ def test_every_status_and_reason_says_what_to_do() -> None:
 
 def test_every_column_of_a_row_is_in_the_http_reference() -> None:
     columns = {c.key.strip("_") for c in LLMOutput.__table__.columns}
-    assert _unnamed(columns - {"bucket", "woken_at", "script", "file_texts"}, "reference/http-api.md") == []
+    assert (
+        _unnamed(columns - {"bucket", "woken_at", "script", "file_texts"}, "reference/http-api.md")
+        == []
+    )
 
 
 def test_every_page_is_reached_from_the_index() -> None:

@@ -34,9 +34,10 @@ def test_answers_are_kept_while_postgresql_is_down(
     make_platform_on: MakePlatform, postgres: StoppablePostgres
 ) -> None:
     platform = make_platform_on(database_url=postgres.server.url())
-    jobs = platform.submit_many(CALLS, model="simulator/latency-1")
-    platform.wait_in_flight(CALLS)
-    postgres.stop()
+    with platform.simulator.held():
+        jobs = platform.submit_many(CALLS)
+        platform.wait_in_flight(CALLS)
+        postgres.stop()
     answers_in_hand(platform)
     eventually(lambda: platform.lines("database away"))
     postgres.start()
@@ -53,9 +54,10 @@ def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
     platform = make_platform_on(
         database_url=postgres.server.url(), lease_seconds=1.2, heartbeat_seconds=0.3
     )
-    jobs = platform.submit_many(CALLS, model="simulator/latency-0.5")
-    platform.wait_in_flight(CALLS)
-    postgres.stop()
+    with platform.simulator.held():
+        jobs = platform.submit_many(CALLS)
+        platform.wait_in_flight(CALLS)
+        postgres.stop()
     answers_in_hand(platform)
     missed = len(platform.lines("dispatcher waits")) + 15  # ticks of 0.1 s: longer than the lease
     eventually(lambda: len(platform.lines("dispatcher waits")) >= missed)
@@ -85,10 +87,11 @@ def test_answers_are_kept_while_somebody_else_holds_sqlite(
     make_platform_on: MakePlatform, sqlite_url: str
 ) -> None:
     platform = make_platform_on(database_url=sqlite_url)
-    jobs = platform.submit_many(CALLS, model="simulator/latency-1")
-    platform.wait_in_flight(CALLS)
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
-        other.execute("BEGIN IMMEDIATE")
+        with platform.simulator.held():
+            jobs = platform.submit_many(CALLS)
+            platform.wait_in_flight(CALLS)
+            other.execute("BEGIN IMMEDIATE")
         answers_in_hand(platform)
     platform.wait_all_ended()
     assert_all_ended_once(platform, jobs)

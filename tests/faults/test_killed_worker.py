@@ -12,9 +12,10 @@ def test_calls_of_a_killed_worker_are_made_again_and_no_others(make_platform: Ma
     platform = make_platform(worker_concurrency=100)
     done = platform.submit_many(10)
     platform.wait_all_ended()
-    cut = platform.submit_many(CALLS, model="simulator/latency-1.5")
-    platform.wait_in_flight(CALLS)
-    platform.workers[0].kill()
+    with platform.simulator.held():
+        cut = platform.submit_many(CALLS)
+        platform.wait_in_flight(CALLS)
+        platform.workers[0].kill()
     platform.workers[0].start()
     platform.wait_all_ended(timeout=40)
     assert_all_ended_once(platform, [*done, *cut])
@@ -26,10 +27,11 @@ def test_calls_of_a_killed_worker_are_made_again_and_no_others(make_platform: Ma
 
 def test_another_worker_takes_over_within_the_lease(make_platform: MakePlatform) -> None:
     platform = make_platform(workers=2, worker_concurrency=10)
-    jobs = platform.submit_many(20, model="simulator/latency-3")
-    platform.wait_in_flight(15)  # more than one worker can hold
-    platform.workers[0].kill()
-    platform.wait_all_ended(timeout=25)
+    with platform.simulator.held():
+        jobs = platform.submit_many(20)
+        platform.wait_in_flight(20)  # all that both can hold
+        platform.workers[0].kill()
+    platform.wait_all_ended(timeout=40)
     assert_all_ended_once(platform, jobs)
     assert statuses(platform, jobs) == {"completed": 20}
     assert calls_of(platform, jobs) <= 20 + 10
@@ -37,12 +39,13 @@ def test_another_worker_takes_over_within_the_lease(make_platform: MakePlatform)
 
 def test_what_a_frozen_worker_brings_back_is_thrown_away(make_platform: MakePlatform) -> None:
     platform = make_platform(workers=2, worker_concurrency=1)
-    job = platform.submit(model="simulator/latency-1")
-    platform.wait_call(job)
-    holder = platform.row(job).worker
-    assert holder
-    frozen = next(w for n, w in enumerate(platform.workers) if f"worker-{n}@" in holder)
-    frozen.freeze()
+    with platform.simulator.held():
+        job = platform.submit()
+        platform.wait_call(job)
+        holder = platform.row(job).worker
+        assert holder
+        frozen = next(w for n, w in enumerate(platform.workers) if f"worker-{n}@" in holder)
+        frozen.freeze()
     (row,) = platform.wait_ended(job, timeout=20)
     frozen.thaw()
     after = platform.submit_many(4)

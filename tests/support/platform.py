@@ -262,11 +262,15 @@ class Platform:
 
     def wait_all_ended(self, timeout: float = 30) -> None:
         """Wait until nothing is pending or processing."""
-        left = ("pending", "processing")
+        waits = LLMOutput.status.in_(("pending", "processing"))
+        facts = select(LLMOutput.id, LLMOutput.status, LLMOutput.model_name, LLMOutput.run_at)
+
+        def left() -> list[tuple[object, ...]]:
+            with self.runtime.database.read() as session:
+                return [tuple(row) for row in session.execute(facts.where(waits).limit(10))]
+
         eventually(
-            lambda: self.count(*left) == 0,
-            timeout=timeout,
-            message=lambda: f"{self.count(*left)} left:\n{self._tail()}",
+            lambda: not left(), timeout=timeout, message=lambda: f"{self._tail()}\nleft: {left()}"
         )
 
     def wait_call(self, job: Submission, *, number: int = 1, timeout: float = 15) -> None:

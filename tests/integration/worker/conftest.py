@@ -1,6 +1,7 @@
 """One real platform on each kind of database, for all tests here that do not break it.
 
-They are shared: each test looks at its own jobs only, and leaves no standing order behind.
+They are shared: each test looks at its own jobs only, and leaves neither a standing order nor a job
+that waits behind.
 """
 
 from __future__ import annotations
@@ -41,14 +42,16 @@ def postgres_platform(
 
 
 @pytest.fixture
-def platform(sqlite_platform: Platform) -> Platform:
+def platform(sqlite_platform: Platform) -> Iterator[Platform]:
     """A running platform with one worker, for what does not depend on the database."""
-    return sqlite_platform
+    yield sqlite_platform
+    sqlite_platform.wait_all_ended()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def any_platform(request: pytest.FixtureRequest) -> Platform:
+def any_platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     """The same on each kind of database; the test runs once on each."""
     name = {"sqlite": "sqlite_platform", "postgresql": "postgres_platform"}[request.param]
     found: Platform = request.getfixturevalue(name)
-    return found
+    yield found
+    found.wait_all_ended()

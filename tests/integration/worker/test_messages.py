@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app import jobs
 from app.lifecycle import Ended
 from app.queue import TASK_NAME, Wake
 from tests.support.platform import Platform
@@ -98,6 +99,8 @@ def test_a_message_must_name_a_row_by_both_its_names(platform: Platform) -> None
     )
     platform.wait_ended(platform.submit())
     assert [row.fence for row in platform.rows(first, second)] == [0, 0]
+    for job in (first, second):
+        jobs.cancel(platform.runtime, platform.caller, job.job_id)
 
 
 @pytest.mark.parametrize(
