@@ -20,10 +20,12 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from app import accounts, feedback, jobs, lifecycle, prices, statistics
+from app.context.files import ReadFile
 from app.jobs import IdempotencyRequest, JobRequest, Submission
 from app.jobs.compare import submit_compared
 from app.lifecycle import Completed, Delivery, Failed
 from app.lifecycle.ledger import Report
+from app.prompts import documents, library
 from models import Attempt, LLMOutput
 from models.types import now_plus
 from tests.support.browser import Person, person, running_browser
@@ -52,6 +54,36 @@ ANSWERS = {
     "markdown": "# Queues\n\nA queue keeps work in **order**:\n\n- first in, first out\n",
     "html": "<p>Dear Ana,</p><p>your refund is on its way. It takes <b>three days</b>.</p>",
 }
+INVOICE = "Invoice R-2026-17\nHarbour Supplies, Bern\n4 ropes, 120 EUR\nTotal 480.00 EUR\n"
+READ_INVOICE = """
+name: read-invoice
+description: Takes the facts of an invoice from its file.
+messages:
+- role: system
+  content: Read the invoice. Answer with a JSON object and nothing else.
+- role: user
+  content: |
+    From <itemvalue>supplier</itemvalue>:
+    <FILECONTEXT>.*</FILECONTEXT>
+    Answer like this:
+    {"invoice.number": "R-2026-17", "invoice.total": 480.0, "cdtr.name": "%s"}
+model: simulator/echo
+options: {temperature: 0}
+result_event: JSON
+suggest: {items: [invoice.number, cdtr.name], mode: "ON"}
+"""
+PROMPTS = (
+    READ_INVOICE % "Harbour",
+    READ_INVOICE % "Harbour Supplies",
+    """
+name: categorize
+description: Sorts a message.
+messages:
+- {role: user, content: "One word, invoice, offer or other: {{text}}"}
+model: gpt-4o-mini
+result_item: category
+""",
+)
 MODELS = (("gpt-4o-mini", 5, 0.88), ("gpt-4", 3, 0.74), ("claude-sonnet-4-5", 4, 0.93))
 """Name, weight, and how often people like it."""
 
@@ -92,6 +124,11 @@ def views(shown: dict[str, Submission]) -> list[View]:
         View("submit", f"/llm_outputs/new?from={first}", whole=True),
         View("quality", "/analytics?by=model", whole=True),
         View("compare", "/analytics/compare?by=model&first=claude-sonnet-4-5&second=gpt-4"),
+        View("prompts", "/prompts"),
+        View("prompt", "/prompts/read-invoice", whole=True),
+        View("prompt-editor", "/prompts/read-invoice/edit"),
+        View("prompt-difference", "/prompts/read-invoice/diff?from=1&to=2"),
+        View("items", f"/llm_outputs/{shown['invoice'].output_id}?tab=items", whole=True),
         View("queues", "/queues", whole=True),
         View("admin", "/admin"),
         View("keys", "/admin/keys"),
@@ -161,6 +198,7 @@ def platform() -> Iterator[tuple[Platform, dict[str, Submission]]]:
                 ),
                 "again": found.submit(model="simulator/fail-2"),
             }
+            shown["invoice"] = read_an_invoice(found)
             found.wait_ended(*shown.values(), timeout=30)
             shown["changed"] = jobs.regenerate(
                 found.runtime,
@@ -175,6 +213,25 @@ def platform() -> Iterator[tuple[Platform, dict[str, Submission]]]:
             jobs.submit(found.runtime, found.caller, scheduled())
             found.wait_in_flight(3)
             yield found, shown
+
+
+def read_an_invoice(place: Platform) -> Submission:
+    """Store a few shared prompts, and submit a job of one of them."""
+    with place.runtime.database.write() as session:
+        for written in PROMPTS:
+            library.store(
+                session, place.caller, documents.read(written, documents.Source.YAML).definitions
+            )
+        for name in ("categorize", "read-invoice"):
+            library.share(session, place.caller, name, shared=True)
+        library.set_label(session, place.caller, "read-invoice", label="production", version=2)
+    invoice = ReadFile("invoice.txt", INVOICE, "text/plain", len(INVOICE))
+    request = JobRequest(
+        prompt="read-invoice@production",
+        workitem={"supplier": "Harbour Supplies"},
+        files=(invoice,),
+    )
+    return jobs.submit(place.runtime, place.caller, request)
 
 
 def is_counted(place: Platform) -> bool:

@@ -1,6 +1,6 @@
 """The command line `llm-jobs`.
 
-    local.py    what touches this machine's database and processes: dev, migrate, keys, workers, …
+    local.py    what touches this machine's database and processes: dev, migrate, doctor, keys, …
     users.py    users and their passwords; machine.py is what local commands stand on
     remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
     prompts.py  … to the library of prompts: import, show, diff, label, publish, roll back
@@ -16,62 +16,61 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.acting import advance, cancel, feedback, regenerate, rerun, why
-from app.cli.local import dev, keys, migrate, simulator, workers
 from app.cli.output import Exit, fail
-from app.cli.prompts import prompts
-from app.cli.remote import list_outputs, show, submit, wait, watch
-from app.cli.users import users
 from app.errors import ConfigurationError, LLMJobsError, Unavailable
 
 _INTERRUPTED = 130
 _READER_GONE = 141
+_COMMANDS = {
+    "advance": "acting:advance",
+    "cancel": "acting:cancel",
+    "dev": "local:dev",
+    "doctor": "local:doctor",
+    "feedback": "acting:feedback",
+    "keys": "local:keys",
+    "list": "remote:list_outputs",
+    "migrate": "local:migrate",
+    "prompts": "prompts:prompts",
+    "regenerate": "acting:regenerate",
+    "rerun": "acting:rerun",
+    "show": "remote:show",
+    "simulator": "local:simulator",
+    "submit": "remote:submit",
+    "users": "users:users",
+    "wait": "remote:wait",
+    "watch": "remote:watch",
+    "why": "acting:why",
+    "workers": "local:workers",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Imports a command when it is asked for: a client's need neither database nor settings, and
+    answer in a third of the time without them.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"app.cli.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="llm-jobs")
 def cli() -> None:
     """Asynchronous LLM jobs on Celery: run the platform, and use it."""
-
-
-for command in (
-    dev,
-    migrate,
-    keys,
-    users,
-    workers,
-    simulator,
-    submit,
-    wait,
-    show,
-    watch,
-    list_outputs,
-    prompts,
-    rerun,
-    regenerate,
-    feedback,
-    why,
-    advance,
-    cancel,
-):
-    cli.add_command(command)
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-@click.option("--settings", is_flag=True, help="Show the settings in force instead of checking.")
-def doctor(as_json: bool, settings: bool) -> None:
-    """Check database, migrations, broker, workers and providers; say what to do.
-
-    With --settings: every setting of this machine and its value; secrets are only told as set.
-    """
-    from app.cli.doctor import examine, show_settings
-
-    sys.exit(show_settings(as_json=as_json) if settings else examine(as_json=as_json))
 
 
 def main() -> None:
@@ -92,6 +91,14 @@ def main() -> None:
         fail(f"{error.message} (`llm-jobs doctor` says what to do)", Exit.UNREACHABLE)
     except LLMJobsError as error:
         fail(error.message, Exit.USAGE)
-    except SQLAlchemyError as error:
+    except Exception as error:
+        if not _is_of_the_database(error):
+            raise
         cause = str(error).splitlines()[0]
         fail(f"the database failed: {cause} (`llm-jobs doctor` says what to do)", Exit.UNREACHABLE)
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, SQLAlchemyError)

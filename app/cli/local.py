@@ -99,6 +99,19 @@ def workers(as_json: bool) -> None:
         note("no worker has reported; start one with the `worker` line of the Procfile")
 
 
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--settings", is_flag=True, help="Show the settings in force instead of checking.")
+def doctor(as_json: bool, settings: bool) -> None:
+    """Check database, migrations, broker, workers and providers; say what to do.
+
+    With --settings: every setting of this machine and its value; secrets are only told as set.
+    """
+    from app.cli.doctor import examine, show_settings
+
+    sys.exit(show_settings(as_json=as_json) if settings else examine(as_json=as_json))
+
+
 @click.group()
 def keys() -> None:
     """Create, list and revoke API keys."""

@@ -58,10 +58,12 @@ def commands() -> list[tuple[str, click.Command]]:
 
 
 def _below(path: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from _below(f"{path} {name}", command)
-        else:
+        elif command is not None:
             yield f"{path} {name}", command
 
 

@@ -11,6 +11,8 @@ import pytest
 VENDORS = {"openai", "anthropic", "aiohttp", "genai_prices"}
 HEAVY = {"numpy", "pandas", "flower", "jsonschema", "markdown_it", "playwright"}
 
+BIG = VENDORS | HEAVY | {"flask", "sqlalchemy", "structlog", "pydantic", "rich"}
+
 
 @pytest.mark.parametrize(
     ("modules", "never"),
@@ -20,7 +22,8 @@ HEAVY = {"numpy", "pandas", "flower", "jsonschema", "markdown_it", "playwright"}
             "workers.celery, workers.dispatching, workers.services, workers.running",
             VENDORS | HEAVY | {"flask"},
         ),
-        ("app.cli", VENDORS | HEAVY | {"flask"}),
+        ("app.cli, app.cli.remote, app.cli.prompts, app.cli.acting", BIG),
+        ("app.cli.local, app.cli.users", VENDORS | HEAVY | {"flask"}),
         ("app.operations, app.statistics", VENDORS | HEAVY | {"flask"}),
     ],
 )
