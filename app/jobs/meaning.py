@@ -6,7 +6,7 @@ The order of the checks is a promise: template, model, format, context, then the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from app.accounts import Caller, get_agent
 from app.errors import Forbidden, InvalidParameter, MissingVariables, NotFound
 from app.jobs.files import facts_of, texts_of
 from app.jobs.request import JobRequest, check_essentials
-from app.jobs.scripts import Prepared, find, prepare
+from app.jobs.scripts import Prepared, find, prepare, rehearse
 from app.jobs.shapes import check_schema, check_shapes, known_fetchers
 from app.lifecycle import NewJob
 from app.lookup import row_by_id
@@ -91,13 +91,6 @@ def understand(
     routes = _routes(settings, request)
     route = next(iter(routes), NOWHERE)
     run_at, deadline, seconds = _times(settings, request, clock)
-    missing = (
-        prepared.missing
-        if prepared
-        else _missing(templates, request.context, fetched=bool(fetchers))
-    )
-    if missing and request.strict and not lenient:
-        raise MissingVariables(list(missing))
     job = NewJob(
         template_name=template_name(request),
         model_name=str(request.model),
@@ -126,8 +119,13 @@ def understand(
         queue=request.queue or Queue.DEFAULT,
         run_at=run_at,
         deadline=deadline,
-        warnings=_warnings(routes, prepared, missing) or None,
     )
+    missing, said = rehearse(job) if prepared else _rehearsed(templates, job)
+    if missing and request.strict and not lenient:
+        raise MissingVariables(list(missing))
+    of_routes = [route.warning for route in routes if route.warning]
+    warnings = [*of_routes, *(prepared.warnings if prepared else ()), *said]
+    job = replace(job, warnings=list(dict.fromkeys(warnings)) or None)
     return Meaning(job, templates, missing, route, request.script)
 
 
@@ -235,27 +233,19 @@ def _times(
     return run_at, deadline, age
 
 
-def _missing(
-    templates: Iterable[tuple[str, Template]], context: Mapping[str, Any], *, fetched: bool
-) -> tuple[str, ...]:
-    """Names without a value. A fetcher's values are not known yet, but they never replace the
-    caller's own: with fetchers only a name below one of these is surely missing.
+def _rehearsed(
+    templates: Iterable[tuple[str, Template]], job: NewJob
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names without a value, and a warning about them. A fetcher's values are not known yet, but
+    they never replace the caller's own: with fetchers only a name below one of these is surely
+    missing.
     """
     names: dict[str, None] = {}
     for _, template in templates:
-        for name in template.render(context).missing:
-            if not fetched or name.partition(".")[0] in context:
+        for name in template.render(job.context).missing:
+            if not job.fetchers or name.partition(".")[0] in job.context:
                 names[name] = None
-    return tuple(names)
-
-
-def _warnings(
-    routes: Iterable[Route], prepared: Prepared | None, missing: tuple[str, ...]
-) -> list[str]:
-    warnings = [route.warning for route in routes if route.warning]
-    warnings += prepared.warnings if prepared else ()
-    warnings += [unknown_variables(missing)] if missing and not prepared else []
-    return list(dict.fromkeys(warnings))
+    return tuple(names), (unknown_variables(names),) if names else ()
 
 
 def _as_prepared(request: JobRequest, prepared: Prepared) -> JobRequest:

@@ -1,8 +1,9 @@
 """Jobs of a prompt definition: finding it, and finding out before anything is stored that it runs.
 
-`find` asks the database (which definition, whose names); `prepare` asks nobody: it chooses models,
-renders every step once, and says what a row of it holds. What is wrong with a definition or with
-what it reads is known here, at submit; an attempt only repeats what went well.
+`find` asks the database (which definition, whose names). `prepare` asks nobody: it chooses models
+and says what a row of it holds. `rehearse` renders every step of the job that is made of it. What
+is wrong with a definition or with what it reads is known here, at submit; an attempt only repeats
+what went well.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from app.errors import (
     PromptTemplateInvalid,
 )
 from app.jobs.request import JobRequest
+from app.lifecycle import NewJob
 from app.prompts import documents, library
 from app.prompts.definition import Definition, Step
 from app.prompts.hooks import known_result_event, result_events
-from app.prompts.material import FileText, Material, WorkItem, read_work_item
-from app.prompts.script import Given, Script, planned
+from app.prompts.material import Material, WorkItem, read_work_item
+from app.prompts.script import Script, steps_for
 from app.prompts.text_adapters import AdaptedTemplate, few_patterns, parse
 from app.settings import Settings
 from models import Format, User
@@ -39,14 +41,13 @@ SERVICE_PROPERTY = "llm.service.endpoint"
 class Prepared:
     """What a script makes of a request: the script with its models, and the row's own columns.
 
-    `missing` are variables without a value, `warnings` sentences.
+    `warnings` are sentences.
     """
 
     script: Script
     model: str
     format: str
     response_schema: dict[str, Any] | None
-    missing: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -89,10 +90,10 @@ def with_names(session: Session, caller: Caller, request: JobRequest) -> JobRequ
 
 
 def prepare(settings: Settings, request: JobRequest) -> Prepared:
-    """Check a request's script as an attempt will run it. `request` has been through `find`.
+    """What a request's script needs and gives. `request` has been through `find`.
 
-    Raises MissingParameter for a model that nobody names, EndpointUnknown, PromptRefused, and
-    UnsupportedModel by way of the routes.
+    Raises MissingParameter for a model that nobody names, EndpointUnknown, and
+    PromptParameterInvalid for a result event nobody reads.
     """
     assert request.script is not None  # noqa: S101 - asked for such requests only
     script = request.script
@@ -102,29 +103,29 @@ def prepare(settings: Settings, request: JobRequest) -> Prepared:
     models, warnings = _models(settings, request, script)
     script = replace(script, models=models)
     last = script.definition.steps[-1] if script.definition.steps else Step()
-    format = request.format or last.format or Format.TEXT
-    schema = request.response_schema or _plain(last.response_schema)
-    missing, said = _rehearse(script, request, format=format, schema=schema)
     return Prepared(
         script=script,
         model=models[0] if models else _no_model(request),
-        format=format,
-        response_schema=schema,
-        missing=missing,
-        warnings=(*request.script_warnings, *warnings, *said),
+        format=request.format or last.format or Format.TEXT,
+        response_schema=request.response_schema or _plain(last.response_schema),
+        warnings=(*request.script_warnings, *warnings),
     )
 
 
-def given_of(request: JobRequest, *, format: str, schema: Mapping[str, Any] | None) -> Given:
-    """What the request brings to its script."""
-    return Given(
-        options=request.options or {},
-        format=format,
-        response_schema=schema,
-        system=request.system if request.system and request.system.strip() else None,
-        workitem=read_work_item(request.workitem),
-        files=tuple(FileText(file.name, file.text) for file in request.files),
-        user_id=request.user_id,
+def rehearse(job: NewJob) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Render each step as an attempt will, with the items known beforehand.
+
+    Returns the variables without a value and the warnings. With fetchers, whose values are not
+    known yet, only a name below one of the caller's own values is surely missing. Raises
+    PromptRefused.
+    """
+    steps = steps_for(job, hook_seconds=1)
+    renderings = [step.render(job.context, {}) for step in steps]
+    names = _each(rendering.missing for rendering in renderings)
+    if job.fetchers:
+        names = (name for name in names if name.partition(".")[0] in job.context)
+    return tuple(dict.fromkeys(names)), tuple(
+        dict.fromkeys(_each(rendering.warnings for rendering in renderings))
     )
 
 
@@ -240,26 +241,6 @@ def _check_result_events(definition: Definition) -> None:
                 f"{', '.join(result_events())}",
                 pointer="/prompt",
             )
-
-
-def _rehearse(
-    script: Script, request: JobRequest, *, format: str, schema: Mapping[str, Any] | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Render each step as an attempt will, with the items known beforehand.
-
-    Returns the variables without a value and the warnings. With fetchers, whose values are not
-    known yet, only a name below one of the caller's own values is surely missing.
-    """
-    given = given_of(request, format=format, schema=schema)
-    renderings = [
-        step.render(request.context, {}) for step in planned(script, given, hook_seconds=1)
-    ]
-    names = _each(rendering.missing for rendering in renderings)
-    if request.fetchers:
-        names = (name for name in names if name.partition(".")[0] in request.context)
-    return tuple(dict.fromkeys(names)), tuple(
-        dict.fromkeys(_each(rendering.warnings for rendering in renderings))
-    )
 
 
 def _templates(definition: Definition) -> Iterator[AdaptedTemplate]:

@@ -94,30 +94,8 @@ def planned_for(claim: Claim, *, hook_seconds: float) -> Plan:
 
 def steps_for(job: Claim | NewJob, *, hook_seconds: float) -> tuple[ScriptStep, ...]:
     """The steps of a job of a definition: a claimed one, or one that is not accepted yet."""
-    given = Given(
-        options=job.options or {},
-        format=job.format,
-        response_schema=job.response_schema,
-        system=job.system,
-        workitem=WorkItem(job.workitem),
-        files=tuple(
-            FileText(file["name"], text)
-            for file, text in zip(job.files or (), job.file_texts or (), strict=True)
-        ),
-        user_id=job.user_id,
-        output_id=job.output_id if isinstance(job, Claim) else None,
-    )
-    return planned(script_of(job), given, hook_seconds=hook_seconds)
-
-
-def script_of(job: Claim | NewJob) -> Script:
-    """The script of a job that has one."""
-    assert job.script is not None  # noqa: S101 - asked for such jobs only
-    return script_from(job.script)
-
-
-def planned(script: Script, given: Given, *, hook_seconds: float) -> tuple[ScriptStep, ...]:
-    """The steps of a script with what a job gives them."""
+    script = script_of(job)
+    given = _given(job)
     last = len(script.definition.steps) - 1
     return tuple(
         ScriptStep(
@@ -130,6 +108,28 @@ def planned(script: Script, given: Given, *, hook_seconds: float) -> tuple[Scrip
         )
         for number, step in enumerate(script.definition.steps)
     )
+
+
+def _given(job: Claim | NewJob) -> Given:
+    return Given(
+        options=job.options or {},
+        format=job.format,
+        response_schema=job.response_schema,
+        system=job.system,
+        workitem=WorkItem(job.workitem),
+        files=tuple(
+            FileText(file["name"], text)
+            for file, text in zip(job.files or (), job.file_texts or (), strict=True)
+        ),
+        user_id=job.user_id,
+        output_id=job.output_id if isinstance(job, Claim) else None,
+    )
+
+
+def script_of(job: Claim | NewJob) -> Script:
+    """The script of a job that has one."""
+    assert job.script is not None  # noqa: S101 - asked for such jobs only
+    return script_from(job.script)
 
 
 def items_beforehand(script: Script) -> dict[str, list[Any]]:

@@ -28,11 +28,11 @@ from app.errors import (
     UnsupportedModel,
 )
 from app.jobs import IdempotencyRequest, JobRequest
-from app.jobs.scripts import find, given_of, prepare
-from app.lifecycle import Claim
+from app.jobs.meaning import inherit, understand
+from app.lifecycle import Claim, NewJob
 from app.prompts import library
 from app.prompts.definition import from_json
-from app.prompts.script import ScriptStep, planned, steps_for
+from app.prompts.script import ScriptStep, steps_for
 from app.settings import Settings
 from tests.integration.application.conftest import (
     RecordedEvents,
@@ -63,9 +63,9 @@ def of_settings(rows: Rows, **changes: Any) -> Rows:
     return Rows(RecordedRuntime(Settings(**values), old.database, old.wake, old.events))
 
 
-def rendered(claim: Claim) -> tuple[ScriptStep, ...]:
-    """The steps as a worker has them."""
-    return steps_for(claim, hook_seconds=1)
+def rendered(job: Claim | NewJob) -> tuple[ScriptStep, ...]:
+    """The steps as a worker has them, or as they were rehearsed."""
+    return steps_for(job, hook_seconds=1)
 
 
 def store(rows: Rows, caller: Caller, *definitions: dict[str, Any]) -> None:
@@ -422,12 +422,10 @@ def test_what_is_accepted_renders_in_an_attempt_as_it_did_at_submit(
     except RequestError:
         return
     with rows.runtime.database.read() as session:
-        prepared = prepare(rows.runtime.settings, find(session, OPERATOR, request))
-    brought = given_of(request, format=prepared.format, schema=None)
-    rehearsed = planned(prepared.script, brought, hook_seconds=1)
+        asked = understand(rows.runtime.settings, inherit(session, OPERATOR, request)).job
     claim = rows.claim(done.output_id)
     assert [step.render(claim.context, {}) for step in rendered(claim)] == [
-        step.render(request.context, {}) for step in rehearsed
+        step.render(asked.context, {}) for step in rendered(asked)
     ]
 
 
