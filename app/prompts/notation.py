@@ -41,18 +41,24 @@ def invalid(problem: str, line: int, column: int) -> PromptTemplateInvalid:
 
 
 def json_value(
-    text: str, *, what: str = "The document", line: int = 1, depth: int = MAX_DEPTH
+    text: str,
+    *,
+    what: str = "The document",
+    line: int = 1,
+    column: int = 1,
+    depth: int = MAX_DEPTH,
 ) -> Any:
     """The value of a text that is JSON and nothing else, nested at most `depth` deep.
 
-    `what` begins the sentence of an error, `line` is where the text itself begins. Raises
-    PromptTemplateInvalid.
+    `what` begins the sentence of an error, `line` and `column` are where the text itself begins.
+    Raises PromptTemplateInvalid.
     """
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         problem = f"{what} is not valid JSON: {error.msg}"
-        raise invalid(problem, line + error.lineno - 1, error.colno) from None
+        before = column - 1 if error.lineno == 1 else 0
+        raise invalid(problem, line + error.lineno - 1, before + error.colno) from None
     except RecursionError:
         raise _too_deep(what) from None
     except ValueError as error:

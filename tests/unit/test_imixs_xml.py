@@ -267,6 +267,22 @@ def test_options_that_are_no_json_object_are_refused(options: str) -> None:
     assert error.details["line"] == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "line", "column"),
+    [
+        ('<options>{"a": x}</options>', 2, 16),
+        ('<options><![CDATA[{"a": x}]]></options>', 2, 25),
+        ('<options>\n  {"a": x}</options>', 3, 9),
+    ],
+)
+def test_json_that_cannot_be_read_is_told_where_the_document_has_it(
+    options: str, line: int, column: int
+) -> None:
+    error = refused(f"<PromptDefinition>\n{options}<prompt>x</prompt></PromptDefinition>")
+
+    assert error.details == {"line": line, "column": column}
+
+
 @pytest.mark.parametrize("role", ["", ' role=""', ' role="  "', ' role="user"'])
 def test_a_prompt_without_a_role_is_the_users(role: str) -> None:
     [message] = only(

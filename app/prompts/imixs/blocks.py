@@ -13,8 +13,8 @@ from typing import Any
 
 from app.errors import PromptParameterInvalid, PromptTemplateInvalid
 from app.prompts.definition import MOST_STEPS, ROLES, Mode
-from app.prompts.imixs.markup import Element, parse, said
-from app.prompts.notation import MAX_DEPTH, json_value
+from app.prompts.imixs.markup import Element, json_in, parse, said
+from app.prompts.notation import MAX_DEPTH
 
 TEMPLATES = ("PromptDefinition", "PromptData")
 WRAPPER = "definition"
@@ -220,10 +220,11 @@ def _json_object(element: Element) -> dict[str, Any] | None:
     text = said(element)
     if not text.strip():
         return None
-    what = f"<{element.tag}>"
-    value = json_value(text, what=what, line=element.text_line or element.line, depth=_JSON_DEPTH)
+    value = json_in(element, text, depth=_JSON_DEPTH)
     if not isinstance(value, dict):
-        raise element.error(f'{what} must hold a JSON object, such as {{"temperature": 0}}')
+        raise element.error(
+            f'<{element.tag}> must hold a JSON object, such as {{"temperature": 0}}'
+        )
     return value
 
 
@@ -236,7 +237,7 @@ def _suggest(block: Element) -> dict[str, Any]:
 
 def _items(element: Element) -> list[str]:
     if element.attributes.get("encoding") == "json":
-        items: list[str] = json_value(element.content, what="<items>", line=element.line)
+        items: list[str] = json_in(element)
         return items
     return [name.strip() for name in element.content.split(",") if name.strip()]
 

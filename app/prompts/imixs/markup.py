@@ -11,9 +11,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from xml.parsers import expat
 
 from app.errors import PayloadTooLarge, PromptTemplateInvalid
+from app.prompts.notation import MAX_DEPTH as MAX_JSON_DEPTH
 from app.prompts.notation import invalid, json_value
 
 MOST_BYTES = 256 * 1024
@@ -37,7 +39,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 class Element:
     """An element: `tag` and `opening` as they were written, `line` and `column` where it begins.
 
-    `parts` are its texts, decoded, and the elements in it; `text_line` is the line of the first.
+    `parts` are its texts, decoded, and the elements in it; `text_line` and `text_column` are where
+    the first begins.
     """
 
     tag: str
@@ -48,6 +51,7 @@ class Element:
     opening: str = ""
     closing: str = ""
     text_line: int = 0
+    text_column: int = 1
 
     @property
     def name(self) -> str:
@@ -106,12 +110,23 @@ def said(element: Element) -> str:
     """The text of an element, which may be written as a JSON string (`escaped` says when)."""
     if element.attributes.get("encoding") != "json":
         return element.content
-    value = json_value(
-        element.content, what=f"<{element.tag}>", line=element.text_line or element.line
-    )
+    value = json_in(element)
     if not isinstance(value, str):
         raise element.error(f'<{element.tag} encoding="json"> must hold a JSON string')
     return value
+
+
+def json_in(element: Element, text: str | None = None, *, depth: int = MAX_JSON_DEPTH) -> Any:
+    """The JSON value that stands in an element, or in its `text` where that was escaped. Raises
+    PromptTemplateInvalid with the place in the document.
+    """
+    return json_value(
+        element.content if text is None else text,
+        what=f"<{element.tag}>",
+        line=element.text_line or element.line,
+        column=element.text_column,
+        depth=depth,
+    )
 
 
 def written(tag: str, text: str, *, attributes: str = "") -> str:
@@ -220,7 +235,7 @@ class _Reading:
     def _add(self, part: Element | str) -> None:
         parent = self._open[-1]
         if not parent.parts:
-            parent.text_line = self._place()[0]
+            parent.text_line, parent.text_column = self._place()
         parent.parts.append(part)
 
     def _finish_opening(self) -> None:
