@@ -29,7 +29,7 @@ from app.prompts.definition import Definition, Step
 from app.prompts.hooks import known_result_event, result_events
 from app.prompts.material import Material, WorkItem, read_work_item
 from app.prompts.script import Script, steps_for
-from app.prompts.text_adapters import AdaptedTemplate, few_patterns, parse
+from app.prompts.text_adapters import few_patterns, parse
 from app.settings import Settings
 from models import Format, User
 
@@ -171,9 +171,8 @@ def _with_task(session: Session, caller: Caller, definition: Definition) -> Defi
 
 
 def _user_ids(definition: Definition, workitem: WorkItem) -> set[str]:
-    items = {
-        name for template in few_patterns(_templates(definition)) for name in template.user_items
-    }
+    templates = few_patterns(library.templates(definition))
+    items = {name for template in templates for name in template.user_items}
     return {str(value) for name in items for value in workitem.values(name)}
 
 
@@ -182,8 +181,7 @@ def _properties(settings: Settings, script: Script) -> dict[str, str]:
     allowed = dict(settings.prompt_properties)
     if settings.llm_service_endpoint is not None:
         allowed.setdefault(SERVICE_PROPERTY, str(settings.llm_service_endpoint))
-    endpoints = [parse(step.endpoint) for step in script.definition.steps if step.endpoint]
-    templates = [*_templates(script.definition), *endpoints]
+    templates = library.templates(script.definition)
     wanted = {name for template in templates for name in template.properties}
     return {name: allowed[name] for name in wanted if name in allowed}
 
@@ -241,14 +239,6 @@ def _check_result_events(definition: Definition) -> None:
                 f"{', '.join(result_events())}",
                 pointer="/prompt",
             )
-
-
-def _templates(definition: Definition) -> Iterator[AdaptedTemplate]:
-    for step in definition.steps:
-        for message in step.messages:
-            yield parse(message.content)
-    for message in definition.task_messages:
-        yield parse(message.content)
 
 
 def _each(lists: Iterator[tuple[str, ...]]) -> Iterator[str]:

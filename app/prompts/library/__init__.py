@@ -11,6 +11,7 @@ not exist (404). A published version never changes, and numbers only rise. What 
 is `app.prompts.definition`'s business, how it is written `app.prompts.documents`'.
 """
 
+from app.prompts.library.checking import templates
 from app.prompts.library.finding import Found, Resolved, find, get, may_change, resolve
 from app.prompts.library.history import Diff, Use, diff, used_by
 from app.prompts.library.labels import RolledBack, remove_label, roll_back, set_label
@@ -59,5 +60,6 @@ __all__ = [
     "set_label",
     "share",
     "store",
+    "templates",
     "used_by",
 ]

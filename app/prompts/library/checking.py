@@ -58,20 +58,35 @@ def checked(definitions: Sequence[Definition]) -> list[Definition]:
         definition = _storable(sent, pointer)
         _check_name(definition.name, names, pointer)
         ready.append(definition)
-        for _ in few_patterns(_templates(definition, pointer=pointer)):
+        for _ in few_patterns(templates(definition, pointer=pointer)):
             pass
     return ready
 
 
 def placeholders(definition: Definition) -> Placeholders:
     """What a definition reads."""
-    templates = list(_templates(definition))
+    parsed = list(templates(definition))
 
     def each(attribute: str) -> tuple[str, ...]:
-        names = (name for template in templates for name in getattr(template, attribute))
+        names = (name for template in parsed for name in getattr(template, attribute))
         return tuple(dict.fromkeys(names))
 
     return Placeholders(each("variables"), each("items"), each("properties"), each("file_patterns"))
+
+
+def templates(definition: Definition, *, pointer: str = "") -> Iterator[AdaptedTemplate]:
+    """Every text of a definition that is rendered, parsed. Raises PromptTemplateInvalid, whose
+    pointer leads to the text from `pointer` on.
+    """
+    several = len(definition.steps) > 1
+    for number, step in enumerate(definition.steps):
+        place = f"{pointer}/steps/{number}" if several else pointer
+        for index, message in enumerate(step.messages):
+            yield _parsed(message.content, f"{place}/messages/{index}/content")
+        if step.endpoint:
+            yield _parsed(step.endpoint, f"{place}/endpoint")
+    for index, message in enumerate(definition.task_messages):
+        yield _parsed(message.content, f"{pointer}/task_messages/{index}/content")
 
 
 def doubts(session: Session, caller: Caller, definition: Definition) -> tuple[str, ...]:
@@ -126,19 +141,6 @@ def _check_name(name: str, names: set[str], pointer: str) -> None:
     if name in names:
         raise InvalidParameter(f"Two definitions are named {name}", pointer=f"{pointer}/name")
     names.add(name)
-
-
-def _templates(definition: Definition, *, pointer: str = "") -> Iterator[AdaptedTemplate]:
-    """Every text of a definition that is rendered, parsed."""
-    several = len(definition.steps) > 1
-    for number, step in enumerate(definition.steps):
-        place = f"{pointer}/steps/{number}" if several else pointer
-        for index, message in enumerate(step.messages):
-            yield _parsed(message.content, f"{place}/messages/{index}/content")
-        if step.endpoint:
-            yield _parsed(step.endpoint, f"{place}/endpoint")
-    for index, message in enumerate(definition.task_messages):
-        yield _parsed(message.content, f"{pointer}/task_messages/{index}/content")
 
 
 def _parsed(text: str, pointer: str) -> AdaptedTemplate:

@@ -133,6 +133,18 @@ def test_a_definition_that_cannot_run_is_422_and_leaves_no_row(
     assert rows.runtime.wake.sent == []
 
 
+@pytest.mark.parametrize("text", ["Dear <itemvalue>name", "Dear {{name"])
+def test_a_text_that_cannot_be_read_is_told_with_its_place(
+    rows: Rows, alice: Caller, text: str
+) -> None:
+    xml = f"<prompt>fine</prompt><prompt><![CDATA[\n{text}]]></prompt>"
+    with pytest.raises(PromptTemplateInvalid) as refusal:
+        submit(rows, alice, prompt_xml=f"<PromptDefinition>{xml}</PromptDefinition>")
+    assert refusal.value.code == "ERROR_LLM_PROMPT_TEMPLATE"
+    assert refusal.value.pointer == "/messages/1/content"
+    assert refusal.value.details == {"line": 2, "column": 6}
+
+
 def test_a_fault_of_a_later_step_is_found_at_submit_too(rows: Rows, alice: Caller) -> None:
     steps = [ask("fine"), ask("<FILECONTEXT>b.txt</FILECONTEXT>")]
     with pytest.raises(PromptRefused):
