@@ -79,6 +79,7 @@ class ChatDraft(Draft):
         if body.get("error"):
             raise from_reply(self.provider, 200, body, self.response.headers)
         self.tell(body)
+        body = _as_chat(body)
         if isinstance(usage := body.get("usage"), Mapping):
             self.told_usage = usage
         choices = body.get("choices")
@@ -94,6 +95,25 @@ class ChatDraft(Draft):
         if not isinstance(reason, str):
             raise InvalidResponse("the answer's finish reason is not a text")
         self.finish, self.ended = reason, True
+
+
+def _as_chat(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reply, or chunk, of a llama.cpp that answers in its own words (`{"content": …}`, which
+    Imixs-AI reads too) as the chat completion it stands for; any other as it is.
+    """
+    content = body.get("content")
+    if "choices" in body or not isinstance(content, str):
+        return body
+    cut = body.get("stop_type") == "limit" or body.get("stopped_limit") is True
+    finish = ("length" if cut else "stop") if body.get("stop", True) else None
+    said = {"content": content}
+    return {
+        "choices": [{"message": said, "delta": said, "finish_reason": finish}],
+        "usage": {
+            "prompt_tokens": body.get("tokens_evaluated"),
+            "completion_tokens": body.get("tokens_predicted"),
+        },
+    }
 
 
 def _joined(content: object) -> object:

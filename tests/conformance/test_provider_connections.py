@@ -23,7 +23,7 @@ from app.errors import (
     ProviderFailed,
     ProviderRejected,
 )
-from app.providers.contract import Answer, Message, Provider, Stop
+from app.providers.contract import Answer, Message, Provider, Stop, Usage
 from app.providers.registry import Providers, resolve
 from app.providers.vendors import build_endpoint
 from app.settings import Endpoint
@@ -126,6 +126,38 @@ def test_proxies_of_the_environment_are_not_used(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     _, server = exchange(adapter, http(b"{}"))
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "stop", "tokens"),
+    [
+        (http(b'{"content": "Hello."}'), Stop.DONE, None),
+        (
+            http(
+                b'{"content": "Hello.", "stop": true, "stop_type": "limit",'
+                b' "tokens_evaluated": 7, "tokens_predicted": 3}'
+            ),
+            Stop.TRUNCATED,
+            Usage(input_tokens=7, output_tokens=3),
+        ),
+        (
+            http(
+                b'data: {"content": "Hel", "stop": false}\n\n'
+                b'data: {"content": "lo.", "stop": false}\n\n'
+                b'data: {"content": "", "stop": true, "tokens_predicted": 3}\n\n',
+                EVENTS,
+            ),
+            Stop.DONE,
+            Usage(output_tokens=3),
+        ),
+    ],
+    ids=["content alone", "cut by the limit", "stream"],
+)
+def test_a_llama_that_answers_in_its_own_words_is_understood(
+    reply: bytes, stop: Stop, tokens: Usage | None
+) -> None:
+    heard = answer(BEARER, reply, stream=EVENTS in reply)
+    assert (heard.text, heard.stop, heard.usage) == ("Hello.", stop, tokens)
 
 
 def test_cookies_are_not_kept(adapter: Adapter) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from app.errors import ProviderRejected
+from app.lifecycle import NewJob
+from app.prompts import documents
+from app.prompts.script import Script, steps_for
 from app.providers.contract import Answer, Call, Message
 from app.providers.registry import Providers, resolve
 from app.settings import Settings
@@ -127,6 +130,32 @@ def test_endpoint_has_parameters_of_its_own(simulator: RunningSimulator) -> None
     assert "stream_options" not in body
     assert answer.usage is None
     assert answer.warnings == ()
+
+
+def test_options_of_an_endpoint_a_block_a_definition_and_a_job_are_merged_in_this_order(
+    simulator: RunningSimulator,
+) -> None:
+    xml = """<imixs-ai name="PROMPT"><options>{"b": 2, "c": 2, "d": 2}</options>
+        <PromptDefinition><options>{"c": 3, "d": 3, "deep": {"x": 3}}</options>
+        <prompt>Hello</prompt></PromptDefinition></imixs-ai>"""
+    definition = documents.read(xml, documents.Source.XML).definitions[0]
+    (step,) = steps_for(
+        NewJob(
+            template_name="t",
+            model_name="own/qwen-sim-echo",
+            max_tries=1,
+            max_age_seconds=60,
+            options={"d": 4},
+            script=Script(definition=definition, models=("own/qwen-sim-echo",)).to_json(),
+        ),
+        hook_seconds=1,
+    )
+    endpoint = {"options": {"a": 1, "b": 1, "c": 1, "d": 1, "deep": {"x": 1, "y": 1}}}
+    adapter = Adapter("own", "own/qwen-sim-{}", endpoint=endpoint)
+    call = adapter.call_named("echo", options=step.options, any_option=step.any_option)
+    _, body = body_of(adapter, simulator, call)
+    merged = {name: body[name] for name in ("a", "b", "c", "d", "deep")}
+    assert merged == {"a": 1, "b": 2, "c": 3, "d": 4, "deep": {"x": 3}}
 
 
 def test_open_schema_is_not_sent_as_strict(simulator: RunningSimulator) -> None:
