@@ -50,6 +50,18 @@ def test_the_seeds_boolean_prompt_sends_its_options_and_gives_a_boolean(desk: De
     assert (row.status, row.result_items) == ("completed", {"ai.result": [True]})
 
 
+def test_a_system_message_clears_everything_before_it(desk: Desk) -> None:
+    model = desk.says("fine")
+    messages = [
+        {"role": "system", "content": "one"},
+        {"role": "user", "content": "two"},
+        {"role": "system", "content": "three"},
+        {"role": "user", "content": "four"},
+    ]
+    desk.done({"messages": messages})
+    assert model.asked == [[("system", "three"), ("user", "four")]]
+
+
 def test_the_seeds_suggestions_are_items_without_any_call(desk: Desk) -> None:
     row = desk.done(prompt_xml=imixs("suggest.xml"))
     assert row.status == "completed"
