@@ -260,7 +260,7 @@ def test_a_model_may_have_a_megabyte_and_a_hundred_definitions() -> None:
     assert len(model(hundred).definitions) == 100
     with pytest.raises(PayloadTooLarge):
         model(filler * 2)
-    with pytest.raises(PromptTemplateInvalid, match="101 definitions; at most 100"):
+    with pytest.raises(PromptTemplateInvalid, match="more than 100 definitions"):
         model(hundred + data_object("one", "more"))
 
 
@@ -273,6 +273,7 @@ def test_a_model_may_have_a_megabyte_and_a_hundred_definitions() -> None:
         + "&lt;PromptDefinition " * 40_000
         + "</documentation></dataObject>",
         event("e", ASSISTANT) * 5_000,
+        "".join(data_object(f"d{n}", "more") for n in range(4_000)),
         "".join(flow(f"n{n}", f"n{n + 1}") for n in range(10_000)),
         tie("e", "d") * 20_000,
         "<task>" * 100_000,
@@ -283,4 +284,4 @@ def test_hostile_models_are_refused_at_once(inside: str) -> None:
     with pytest.raises(PromptTemplateInvalid):
         model(inside)
 
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 1

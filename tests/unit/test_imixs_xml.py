@@ -189,7 +189,10 @@ def test_a_document_of_blocks_nobody_knows_is_refused() -> None:
 def test_more_steps_than_a_definition_may_have_are_refused() -> None:
     block = '<imixs-ai name="PROMPT"><prompt>x</prompt></imixs-ai>'
 
-    assert "at most 20" in refused(block * 21).message
+    error = refused(block * 21)
+
+    assert "at most 20" in error.message
+    assert error.details == {"line": 1, "column": 1}
 
 
 # --- definitions ---------------------------------------------------------------------------------

@@ -95,9 +95,21 @@ def _check_count(count: int) -> None:
             column=1,
         )
     if count > MOST_DEFINITIONS:
-        raise PromptTemplateInvalid(
-            f"The model has {count:,} definitions; at most {MOST_DEFINITIONS} are read at once"
-        )
+        raise _too_many()
+
+
+def _check_early(model: _Model) -> None:
+    """Refuse what can only be too much before all of it is read: each one is parsed by itself.
+    Of the data objects, as many as there are events may be theirs.
+    """
+    if max(len(model.carriers), len(model.data) - MOST_DEFINITIONS) > MOST_DEFINITIONS:
+        raise _too_many()
+
+
+def _too_many() -> PromptTemplateInvalid:
+    return PromptTemplateInvalid(
+        f"The model has more than {MOST_DEFINITIONS} definitions: so many are read at once"
+    )
 
 
 # --- from what was found to definitions -----------------------------------------------------------
@@ -187,6 +199,7 @@ def _model(root: Element) -> _Model:
             model.linked[other].append(one)
         if config := _config(element):
             model.carriers.append(_Carrier(id, element.attributes.get("name", ""), config))
+        _check_early(model)
     return _resolved(model, references)
 
 

@@ -202,6 +202,7 @@ class _Reading:
             raise self._not_well_formed(error) from None
         if self._root is None:  # pragma: no cover - expat ends with an error instead
             raise self._error("There is no element")
+        self._root.line += 1  # ours stands alone before the document's first
         return self._root
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
