@@ -543,8 +543,8 @@ def test_files_are_read_for_the_prompt(house: House, alice: Visitor) -> None:
     data = {**PICKED, "files": (BytesIO(b"the tides"), "way/to/a.txt")}
     assert alice.post(NEW, data={**data, "key": "f1"}).status_code == 303
     with house.database.read() as session:
-        (files,) = session.scalars(select(LLMOutput.files)).all()
-    assert [(file["name"], file["text"]) for file in files or []] == [("a.txt", "the tides")]
+        ((files, texts),) = session.execute(select(LLMOutput.files, LLMOutput.file_texts)).all()
+    assert ([file["name"] for file in files], texts) == (["a.txt"], ["the tides"])
 
 
 @pytest.mark.parametrize(
