@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from app import accounts
 from app.accounts import passwords
@@ -72,3 +74,10 @@ def test_a_password_changed_while_the_old_one_is_checked_signs_nobody_in(
 
     monkeypatch.setattr(passwords, "_matches", overtaken)
     assert sign_in(fresh, fresh.alice)[1].status_code == 401
+
+
+def test_checking_nobodys_password_costs_what_anybodys_costs() -> None:
+    real, nobodys = PasswordHasher().hash(PASSWORD), passwords._nobodys_hash()
+    assert extract_parameters(nobodys) == extract_parameters(real)
+    with pytest.raises(VerifyMismatchError):  # it was computed to the end
+        PasswordHasher().verify(nobodys, PASSWORD)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -14,9 +12,8 @@ from werkzeug.test import TestResponse
 
 from api.web.sign_in import COOKIE
 from app import accounts
-from models import WebSession
-from models.types import now_plus
 from tests.api.house import House, Person
+from tests.support.sign_ins import forged_sign_in
 
 PASSWORD = "correct horse battery"
 _TOKEN = re.compile(r'<meta name="csrf-token" content="([0-9a-f]+)">')
@@ -52,16 +49,8 @@ def visitor(house: House) -> Visitor:
 
 
 def signed_in(house: House, person: Person) -> Visitor:
-    """Somebody who has signed in. The row is forged: hashing a password takes as long as a test."""
-    token = secrets.token_urlsafe(32)
-    with house.database.write() as session:
-        session.add(
-            WebSession(
-                user_id=person.user_id,
-                token_sha256=hashlib.sha256(token.encode()).hexdigest(),
-                expires_at=now_plus(3600),
-            )
-        )
+    """Somebody who has signed in, without the form."""
+    token = forged_sign_in(house.database, person.user_id)
     one = visitor(house)
     one.client.set_cookie(COOKIE, token)
     return one

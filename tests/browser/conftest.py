@@ -57,7 +57,7 @@ def someone(browser: Browser, platform: Platform) -> Iterator[Callable[..., Pers
 def alice(someone: Callable[..., Person]) -> Person:
     """A member, signed in."""
     found = someone("alice")
-    found.sign_in().close()
+    found.enter()
     return found
 
 
@@ -65,7 +65,7 @@ def alice(someone: Callable[..., Person]) -> Person:
 def ada(someone: Callable[..., Person]) -> Person:
     """An administrator, signed in."""
     found = someone("ada", admin=True)
-    found.sign_in().close()
+    found.enter()
     return found
 
 

@@ -64,7 +64,7 @@ def test_a_key_is_shown_once_works_and_is_ended(
 ) -> None:
     alice = someone("alice", java_script_enabled=scripts)
     alice.allowed.append("status of 409")
-    alice.sign_in().close()
+    alice.enter()
     page = alice.open("/account")
     page.get_by_role("link", name="Your API keys").click()
     key = create_key(page, "nightly")

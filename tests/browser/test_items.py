@@ -131,7 +131,7 @@ def test_without_scripts_items_are_corrected(
     platform: Platform, someone: Someone, submit: Submit
 ) -> None:
     alice = someone("alice", java_script_enabled=False)
-    alice.sign_in().close()
+    alice.enter()
     made = submit(alice, template=None, model=None, context={}, definition=ONLY_TEXT)
     platform.wait_ended(made)
     page = alice.open(path(made, "?tab=items"))

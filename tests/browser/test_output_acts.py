@@ -123,7 +123,7 @@ def test_without_scripts_votes_and_re_runs_work(
     platform: Platform, someone: Someone, submit: Submit
 ) -> None:
     alice = someone("alice", java_script_enabled=False)
-    alice.sign_in().close()
+    alice.enter()
     job = submit(alice)
     platform.wait_ended(job)
     page = alice.open(path(job))

@@ -36,7 +36,7 @@ def test_without_scripts_one_lists_filters_votes_and_runs_again(
     platform: Platform, someone: Callable[..., Person]
 ) -> None:
     alice = someone("alice", java_script_enabled=False)
-    alice.sign_in().close()
+    alice.enter()
     job = submit(platform, alice)
     platform.wait_ended(job)
     page = alice.open(LIST)
@@ -77,7 +77,7 @@ def test_axe_finds_nothing_wrong_in_either_theme(
 
 def test_it_fits_the_smallest_phone(platform: Platform, someone: Callable[..., Person]) -> None:
     alice = someone("alice", viewport={"width": 320, "height": 640})
-    alice.sign_in().close()
+    alice.enter()
     done = some_of_each(platform, alice)
     page = alice.open(LIST)
     expect(page.locator(f"#row-{done.output_id}")).to_be_visible()

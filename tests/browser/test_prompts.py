@@ -57,7 +57,7 @@ def test_without_scripts_one_writes_publishes_and_runs_a_prompt(
     platform: Platform, someone: Callable[..., Person]
 ) -> None:
     alice = someone("alice", java_script_enabled=False)
-    alice.sign_in().close()
+    alice.enter()
     page = alice.open(NEW)
     page.get_by_label("Name", exact=True).fill("greet")
     page.get_by_label("Model", exact=True).fill("simulator/echo")

@@ -61,7 +61,7 @@ def test_a_paused_queue_holds_its_jobs_until_it_is_resumed(
     scripts: bool, someone: Someone, platform: Platform
 ) -> None:
     ada = someone("ada", admin=True, java_script_enabled=scripts)
-    ada.sign_in().close()
+    ada.enter()
     page = ada.open("/queues")
     pause_low(page)
     job = platform.submit(queue="low")

@@ -13,6 +13,7 @@ Someone = Callable[..., Person]
 
 def test_who_is_not_signed_in_comes_back_to_the_page_he_asked_for(someone: Someone) -> None:
     alice = someone("alice")
+    alice.give_password()
     page = alice.open("/account?from=here")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("Email").fill(alice.email)
@@ -23,6 +24,7 @@ def test_who_is_not_signed_in_comes_back_to_the_page_he_asked_for(someone: Someo
 
 def test_a_wrong_password_is_refused_in_words_that_tell_nothing(someone: Someone) -> None:
     alice = someone("alice")
+    alice.give_password()
     alice.allowed.append("401")
     page = alice.open("/sign-in")
     for email in (alice.email, "nobody@example.org"):
@@ -43,8 +45,11 @@ def test_signing_out_ends_the_sign_in_for_every_tab(alice: Person) -> None:
     expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_a_new_password_replaces_the_old_one(alice: Person) -> None:
+def test_a_new_password_replaces_the_old_one(someone: Someone) -> None:
+    alice = someone("alice")
     alice.allowed.append("401")
+    alice.give_password()
+    alice.enter()
     page = alice.open("/account")
     page.get_by_label("Present password").fill(PASSWORD)
     page.get_by_label("New password").fill("another good password")

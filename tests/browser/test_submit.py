@@ -186,7 +186,7 @@ def test_three_models_are_compared_and_voted_on(alice: Person, platform: Platfor
 
 def test_all_of_it_works_without_scripts(someone: Someone, platform: Platform) -> None:
     alice = someone("alice", java_script_enabled=False)
-    alice.sign_in().close()
+    alice.enter()
     page = alice.open(NEW)
     write(page, TEMPLATE, concept="tides", user_name="Ann")
     page.get_by_role("button", name="Preview").click()
@@ -229,7 +229,7 @@ def test_what_one_types_is_never_markup(alice: Person) -> None:
 def test_everybody_can_use_the_form(someone: Someone, theme: str) -> None:
     alice = someone("alice", color_scheme=theme)
     alice.allowed.append("400")
-    alice.sign_in().close()
+    alice.enter()
     page = alice.open(
         f"{NEW}?template=%7B%7Ba%7D%7D&format=json&model=mystery&strict=yes&max_tokens=5"
     )
@@ -243,7 +243,7 @@ def test_everybody_can_use_the_form(someone: Someone, theme: str) -> None:
 
 def test_everything_fits_a_narrow_screen(someone: Someone, platform: Platform) -> None:
     alice = someone("alice", viewport={"width": 320, "height": 640})
-    alice.sign_in().close()
+    alice.enter()
     page = alice.open(NEW)
     write(page, "{{" + "a_long_name" * 20 + "}} " + "word" * 100)
     page.get_by_role("heading", name="Compare models").click()

@@ -21,7 +21,7 @@ def test_moments_are_told_in_the_readers_zone_and_in_utc(
     platform: Platform, someone: Callable[..., Person], zone: str
 ) -> None:
     reader = someone("reader", timezone_id=zone, locale="en-GB")
-    reader.sign_in().close()
+    reader.enter()
     platform.caller = reader.caller
     (row,) = platform.wait_ended(platform.submit())
     page = reader.open("/llm_outputs")
