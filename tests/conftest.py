@@ -74,11 +74,17 @@ def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """The URL of a new PostgreSQL database with the current schema."""
+@pytest.fixture(scope="session")
+def _used_postgres(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
     with postgres_server.database(template=postgres_template) as name:
-        yield postgres_server.url(name)
+        yield name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, _used_postgres: str) -> str:
+    """The URL of an empty PostgreSQL database with the current schema: change its rows only."""
+    postgres_server.empty(_used_postgres)
+    return postgres_server.url(_used_postgres)
 
 
 @pytest.fixture

@@ -56,11 +56,12 @@ def test_an_upgrade_that_is_not_needed_changes_nothing(database_url: str) -> Non
         assert world.rows() == before
 
 
-def test_what_was_built_can_be_taken_down_and_built_again(database_url: str) -> None:
-    assert downgrade(database_url) is None
-    assert tables_of(database_url) == set()
-    assert upgrade(database_url) == head()
-    assert tables_of(database_url) == set(Base.metadata.tables)
+def test_what_was_built_can_be_taken_down_and_built_again(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    assert downgrade(empty_database_url) is None
+    assert tables_of(empty_database_url) == set()
+    assert upgrade(empty_database_url) == head()
+    assert tables_of(empty_database_url) == set(Base.metadata.tables)
 
 
 def test_a_database_that_was_never_migrated_says_so(empty_database_url: str) -> None:
@@ -96,11 +97,12 @@ def test_models_equal_migrations(database_url: str) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_checks_keys_and_partial_indexes_equal_the_models(database_url: str) -> None:
+def test_checks_keys_and_partial_indexes_equal_the_models(empty_database_url: str) -> None:
     """Alembic does not compare all of these: so the models' own schema is made, and compared."""
-    with engine_of(database_url) as engine:
+    upgrade(empty_database_url)
+    with engine_of(empty_database_url) as engine:
         migrated = details(engine)
-        downgrade(database_url)
+        downgrade(empty_database_url)
         Base.metadata.create_all(engine)
         assert migrated == details(engine)
 

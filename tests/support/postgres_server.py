@@ -39,6 +39,22 @@ _FAST = {
     "unix_socket_directories": "",
 }
 _names = count(1)
+_EMPTY = """
+DO $$
+DECLARE one record;
+BEGIN
+  PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  SET LOCAL session_replication_role = replica; -- foreign keys ask for no order
+  FOR one IN SELECT tablename FROM pg_tables
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+  LOOP
+    EXECUTE format('DELETE FROM %I', one.tablename);
+  END LOOP;
+  PERFORM setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences
+    WHERE schemaname = 'public' AND last_value IS NOT NULL;
+END $$
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +76,13 @@ class PostgresServer:
             yield name
         finally:
             self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def empty(self, name: str) -> None:
+        """Take every row of a database away, and everybody's connection to it. A new database for
+        each test would cost half a second.
+        """
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(_EMPTY)
 
     def answers(self) -> bool:
         """Whether it takes connections, and is one of ours."""

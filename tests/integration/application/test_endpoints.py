@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, select
 
 from app.accounts import Caller
 from app.db import Database
@@ -351,10 +351,10 @@ def test_a_database_that_is_away_leaves_what_is_known(
         unread()
 
 
-def test_without_its_table_nothing_is_registered(database: Database) -> None:
-    with database.write() as session:
-        session.execute(text("DROP TABLE endpoints"))
+def test_without_its_table_nothing_is_registered(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     assert endpoint_source(database)() == {}
+    database.dispose()
 
 
 def test_a_row_changed_by_hand_hides_no_other(
