@@ -103,7 +103,7 @@ def main() -> None:
     with running_browser() as browser, platform() as (place, shown):
         for theme in ("light", "dark"):
             ada = person(browser, place, "ada", admin=True, viewport=SIZE, color_scheme=theme)
-            ada.sign_in().close()
+            ada.enter()
             for view in [*views(shown), *views_of(ada, place)]:
                 take(ada, view, FOLDER / f"{view.name}-{theme}.png")
             ada.context.close()
