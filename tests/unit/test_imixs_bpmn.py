@@ -284,4 +284,4 @@ def test_hostile_models_are_refused_at_once(inside: str) -> None:
     with pytest.raises(PromptTemplateInvalid):
         model(inside)
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 3  # a second, and others' garbage

