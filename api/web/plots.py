@@ -22,6 +22,8 @@ BOTTOM = 22
 LABELS = 8
 _NICE = {1: 5, 2: 4, 4: 4, 5: 5, 6: 3, 8: 4, 10: 5}
 """First digits of an axis' end, and into how many round parts each is divided."""
+_NOTHING = 1e-15
+"""What is less is drawn as nothing: no count, second or cost comes near it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,7 @@ def nice_top(most: float) -> float:
 
 def _axis(most: float) -> tuple[float, int]:
     """A round number that holds `most`, and into how many parts it is divided."""
-    if most <= 0:
+    if most < _NOTHING:
         return 1.0, 1
     power = 10.0 ** math.floor(math.log10(most))
     digit = next(digit for digit in _NICE if digit * power >= most * 0.999)

@@ -69,6 +69,11 @@ def test_an_axis_ends_at_a_round_number_that_holds_all(most: float) -> None:
     assert float(f"{top:.0e}") == pytest.approx(top)
 
 
+@pytest.mark.parametrize("most", [0, 5e-324, 1e-300])
+def test_an_axis_of_next_to_nothing_ends_at_one(most: float) -> None:
+    assert nice_top(most) == 1
+
+
 def test_an_interval_lies_where_its_numbers_are() -> None:
     drawn = span(Interval(0.0, 1.0), 0.5)
     assert (drawn.low, drawn.middle, drawn.high, drawn.zero) == (4, 80, 156, None)
