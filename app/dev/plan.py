@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,10 @@ class Addresses:
     web_port: int
     flower_port: int
     simulator_port: int
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return self.web_port, self.flower_port, self.simulator_port
 
     @property
     def web(self) -> str:
@@ -90,7 +94,10 @@ def make_plan(settings: Settings, data: DataDirectory, *, port: int | None = Non
     """
     addresses = _choose_addresses(settings, port=port)
     chosen = settings.model_fields_set
-    redis = None if "redis_url" in chosen else EmbeddedRedis(program=find_redis_server())
+    redis = None
+    if "redis_url" not in chosen:
+        its_port = free_port(but=addresses.ports)
+        redis = EmbeddedRedis(program=find_redis_server(), port=its_port)
     env = _environment(settings, data, redis=redis, addresses=addresses)
     flower_auth = _flower_auth(settings, data)
     lines = shipped_procfile()
@@ -123,25 +130,31 @@ def _choose_addresses(settings: Settings, *, port: int | None) -> Addresses:
     chosen = settings.model_fields_set
     if port is None and "port" in chosen:
         port = settings.port
-    flower = settings.flower_port if "flower_port" in chosen else None
+    asked = settings.flower_port if "flower_port" in chosen else None
+    web = _port("PORT (or --port)", port, default=settings.port, host=settings.host)
+    flower = _port("FLOWER_PORT", asked, default=settings.flower_port, host=LOOPBACK, but=(web,))
     return Addresses(
         host=settings.host,
-        web_port=_port("PORT (or --port)", port, default=settings.port, host=settings.host),
-        flower_port=_port("FLOWER_PORT", flower, default=settings.flower_port, host=LOOPBACK),
-        simulator_port=free_port(),
+        web_port=web,
+        flower_port=flower,
+        simulator_port=free_port(but=(web, flower)),
     )
 
 
-def _port(name: str, asked: int | None, *, default: int, host: str) -> int:
-    """The port asked for, which must be free; else the default or, if that is taken, any other."""
+def _port(
+    name: str, asked: int | None, *, default: int, host: str, but: Collection[int] = ()
+) -> int:
+    """The port asked for, which must be free; else the default or, if that is taken, any other
+    that is none of `but`.
+    """
     wanted = default if asked is None else asked
-    if wanted and is_free(wanted, host):
+    if wanted and wanted not in but and is_free(wanted, host):
         return wanted
     if asked:
         raise ConfigurationError(
             f"{name}: port {asked} of {host} is taken; choose another, or 0 for any free one"
         )
-    return free_port(host)
+    return free_port(host, but=but)
 
 
 def _environment(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 
 
-def free_port(host: str = LOOPBACK) -> int:
-    """A port nobody listens on now, chosen by the kernel."""
-    with _socket_for(host) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def free_port(host: str = LOOPBACK, *, but: Collection[int] = ()) -> int:
+    """A port nobody listens on now, chosen by the kernel; none of `but`, which are promised."""
+    while True:
+        with _socket_for(host) as probe:
+            probe.bind((host, 0))
+            port = int(probe.getsockname()[1])
+        if port not in but:
+            return port
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

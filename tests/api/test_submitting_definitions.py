@@ -43,6 +43,7 @@ def test_a_pdf_arrives_as_a_part_or_in_base64_and_its_text_is_what_is_sent(
     in_json = {"json": {**JOB, "files": [{"name": "a.pdf", "base64": encoded(pdf)}]}}
     sent = parts(JOB, ("a.pdf", pdf)) if way == "parts" else in_json
     shown = stored(house).post(f"{JOBS}/preview", as_=house.alice, **sent)
+    assert shown.status_code == 200, shown.text
     assert shown.get_json()["prompt"].split() == ["A", "from", "a", "PDF"]
     sent = parts(JOB, ("a.pdf", pdf)) if way == "parts" else in_json
     made = house.post(JOBS, as_=house.alice, **sent)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.dev import ports
 from app.dev.data_directory import DataDirectory
 from app.dev.plan import Plan, make_plan
 from app.dev.ports import LOOPBACK, free_port, is_free
@@ -143,6 +144,38 @@ def test_port_zero_is_any_free_one_and_the_option_wins(
     plan = _plan(data, port=wanted)
     assert plan.addresses.web_port == wanted
     assert _settings(plan, monkeypatch, of="web").port == wanted
+
+
+class ForgetfulKernel:
+    """Gives each port twice: it was free again when it was asked for the next one."""
+
+    def __init__(self) -> None:
+        self.port = 0
+
+    def __call__(self, host: str) -> ForgetfulKernel:
+        return self
+
+    def __enter__(self) -> ForgetfulKernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def bind(self, address: tuple[str, int]) -> None:
+        self.port += 1
+
+    def getsockname(self) -> tuple[str, int]:
+        return LOOPBACK, 40_000 + (self.port + 1) // 2
+
+
+def test_no_two_servers_get_the_same_port(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "_socket_for", ForgetfulKernel())
+    monkeypatch.setattr("app.dev.plan.is_free", lambda *_: False)
+    plan = _plan(data, port=0)
+    assert plan.redis
+    assert len({*plan.addresses.ports, plan.redis.port}) == 4
 
 
 def test_a_taken_default_gives_way(data: DataDirectory, taken_port: int) -> None:

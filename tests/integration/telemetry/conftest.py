@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,14 +62,18 @@ def _body(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def otel_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables in the environment of whatever is started in the block."""
+    """These variables, and no others of telemetry, in the environment of whatever is started in the
+    block.
+    """
     with pytest.MonkeyPatch.context() as machine:
+        for name in [n for n in os.environ if n.startswith("OTEL_")]:
+            machine.delenv(name)
         for name, value in variables.items():
             machine.setenv(name, value)
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its variables are there for tests of other files, too
 def traced(
     tmp_path_factory: pytest.TempPathFactory, sqlite_databases: SQLiteDatabases
 ) -> Iterator[Traced]:

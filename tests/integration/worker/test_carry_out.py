@@ -154,7 +154,7 @@ async def test_a_cancel_closes_the_call_and_ends_the_row(bench: Bench) -> None:
     carried.tell(Why.CANCEL)
     assert isinstance(await carried.end(), Ignore)
     assert bench.row(job.output_id).status == "cancelled"
-    assert [row.status for row in bench.told.in_flower] == ["cancelled"]
+    await until(lambda: [row.status for row in bench.told.in_flower] == ["cancelled"])
 
 
 @on_a_loop
