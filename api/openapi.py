@@ -35,6 +35,8 @@ _ARGUMENT_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
 _ARGUMENT_DESCRIPTIONS = {
     "output_id": "The output's number, as `output_id` of the answer to submitting.",
     "job_id": "The job's id, as `job_id` of the answer to submitting.",
+    "chat_id": "The chat's number.",
+    "message_id": "The message's number.",
     "queue": "`high`, `default` or `low`.",
     "model": "The model's name as jobs ask for it.",
     "name": "The prompt's name; where one version is shown, also `name@3` or `name@label`.",
@@ -46,6 +48,7 @@ TAGS = {
     "outputs": "What jobs produced, and acting on it.",
     "agents": "Named defaults that jobs inherit.",
     "prompts": "Prompt definitions by name: versions, drafts, labels, sharing.",
+    "chats": "Conversations: every turn is a job.",
     "accounts": "Users, API keys and oneself.",
     "models": "Which models can be asked, and what they cost.",
     "operations": "Queues, pauses and workers.",

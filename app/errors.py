@@ -10,7 +10,8 @@ Facts about an error are data on its class, read in one place each: the API rend
     │   │                             ├── UnknownParameter  │                     └ InvalidContext
     │   │                             └── UnsupportedModel
     │   ├── Unauthenticated 401       ├── AllowanceUsedUp 402   ├── Forbidden 403
-    │   ├── NotFound 404              ├── Conflict 409          ├── PayloadTooLarge 413
+    │   ├── NotFound 404              ├── Conflict 409 ── TurnInProgress
+    │   ├── PayloadTooLarge 413
     │   ├── UnsupportedMediaType 415  ├── Unprocessable 422 ─┬ TemplateSyntaxError
     │   │                             │                      ├ MissingVariables
     │   │                             │                      ├ IdempotencyMismatch
@@ -168,6 +169,13 @@ class Conflict(RequestError):
     code = "conflict"
     status = 409
     title = "Conflict"
+
+
+class TurnInProgress(Conflict):
+    """A chat has one turn at a time; its answer is still being written."""
+
+    code = "turn_in_progress"
+    title = "A turn is in progress"
 
 
 class PayloadTooLarge(RequestError):

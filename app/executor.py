@@ -30,6 +30,7 @@ from app.errors import (
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
 from app.prices import Priced
+from app.prompts.chat import is_chat
 from app.prompts.steps import PlainStep, Plan, Question, Reading, Step, plan_of
 from app.providers.contract import TOKEN_LIMITS, Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
@@ -93,7 +94,7 @@ class Execution:
         self._begun = time.monotonic()
         self._call_started: float | None = None
         self._sent: Call | None = None
-        self._live = LiveText(kit.events, claim.job_id)
+        self._live = LiveText(kit.events, claim.job_id, always=is_chat(claim.script))
 
     async def run(self) -> Ending:
         """Every step in order; any failure becomes the ending that the retry policy asks for.
@@ -339,7 +340,7 @@ class Execution:
 
     def _worth_streaming(self) -> bool:
         limit = _limit_of(self._step.options) or 0
-        return limit >= LONG_ANSWER_TOKENS or self._kit.events.listened(self.claim.job_id)
+        return limit >= LONG_ANSWER_TOKENS or self._live.wanted
 
     def _report(self, error: CallError | None = None) -> Report:
         """The ledger's facts of the last call, answered or not; empty when none was made."""

@@ -11,15 +11,17 @@ FLUSH_CHARACTERS = 64
 
 
 class LiveText:
-    """What has arrived of one job's answer. Sends `delta` events while somebody listens.
+    """What has arrived of one job's answer. Sends `delta` events while somebody listens; `always`
+    for whoever comes later, too.
 
     A delta is `{attempt, offset, text}`: the offset in characters shows a reader a gap or a
     repetition. A further call of the same job starts with a `reset`.
     """
 
-    def __init__(self, events: Events, job_id: str) -> None:
+    def __init__(self, events: Events, job_id: str, *, always: bool = False) -> None:
         self._events = events
         self._job_id = job_id
+        self._always = always
         self._pieces: list[str] = []
         self._pending: list[str] = []
         self._pending_length = 0
@@ -28,13 +30,18 @@ class LiveText:
         self._flushed_at = 0.0
 
     @property
+    def wanted(self) -> bool:
+        """Is the text worth telling?"""
+        return self._always or self._events.listened(self._job_id)
+
+    @property
     def text(self) -> str:
         """Everything that has arrived in the current call."""
         return "".join(self._pieces)
 
     def begin(self, attempt: int) -> None:
         """A call starts; what an earlier one wrote is void."""
-        if (self._pieces or attempt > 1) and self._events.listened(self._job_id):
+        if (self._pieces or attempt > 1) and self.wanted:
             self._events.tell(self._job_id, "reset", {"attempt": attempt})
         self._pieces, self._pending = [], []
         self._pending_length = self._offset = 0
@@ -55,7 +62,7 @@ class LiveText:
         if not self._pending:
             return
         text = "".join(self._pending)
-        if self._events.listened(self._job_id):
+        if self.wanted:
             data = {"attempt": self._attempt, "offset": self._offset, "text": text}
             self._events.tell(self._job_id, "delta", data)
         self._offset += len(text)

@@ -38,6 +38,7 @@ from app import endpoint_settings
 from app.endpoint_settings import Configured, Seconds
 from app.endpoint_settings import Endpoint as Endpoint
 from app.errors import ConfigurationError
+from models import Role
 
 PREFIX = "LLM_JOBS_"
 CLIENT_NAMES = frozenset({"LLM_JOBS_URL", "LLM_JOBS_API_KEY"})
@@ -150,6 +151,15 @@ class Settings(BaseSettings):
     retry_base_seconds: Seconds = Field(5, alias="LLM_JOBS_RETRY_BASE_SECONDS")
     retry_max_seconds: Seconds = Field(300, alias="LLM_JOBS_RETRY_MAX_SECONDS")
 
+    # Chats
+    chat_model: str | None = Field(
+        None, alias="LLM_JOBS_CHAT_MODEL", description="Answers in chats that name no model."
+    )
+    chat_roles: str = Field("member,admin", alias="LLM_JOBS_CHAT_ROLES")
+    chat_max_content: int = Field(10_000, alias="LLM_JOBS_CHAT_MAX_CONTENT", ge=1, le=200_000)
+    chat_title_max: int = Field(40, alias="LLM_JOBS_CHAT_TITLE_MAX", ge=8, le=255)
+    chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
+
     # Calling a platform from elsewhere: `llm_jobs`, and the command line
     client_url: str = Field("", alias="LLM_JOBS_URL", description="Its address.")
     client_api_key: SecretStr | None = Field(None, alias="LLM_JOBS_API_KEY")
@@ -175,6 +185,14 @@ class Settings(BaseSettings):
     def _readable_rate(cls, value: str) -> str:
         parse_rate(value)
         return value
+
+    @field_validator("chat_roles")
+    @classmethod
+    def _known_roles(cls, value: str) -> str:
+        words = [word.strip() for word in value.split(",")]
+        if unknown := [word for word in words if word not in list(Role)]:
+            raise ValueError(f"role {unknown[0]!r}: name {' and '.join(Role)}, between commas")
+        return ",".join(words)
 
     @field_validator("endpoints")
     @classmethod
@@ -217,6 +235,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The URL Celery connects to."""
         return self.broker_url or self.redis_url
+
+    @property
+    def chatting_roles(self) -> frozenset[str]:
+        """Whose users may write in chats."""
+        return frozenset(self.chat_roles.split(","))
 
     @property
     def max_tries(self) -> int:

@@ -6,6 +6,7 @@ Nothing here knows Celery, Flask, a provider or a setting.
 from models.account import Agent, ApiKey, AuditEvent, Role, SavedView, Scope, User, WebSession
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
+from models.chat import Chat, ChatGrant, ChatMessage, ChatRole
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
 from models.output import (
     ENDED,
@@ -38,6 +39,10 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "Base",
+    "Chat",
+    "ChatGrant",
+    "ChatMessage",
+    "ChatRole",
     "ControlKind",
     "Derivation",
     "Feedback",

@@ -23,6 +23,7 @@ from app.jobs.request import IdempotencyRequest, JobRequest, Submission
 from app.jobs.scripts import with_names
 from app.jobs.submit import accept
 from app.lifecycle import NewJob
+from app.prompts.chat import is_chat
 from app.prompts.script import script_from
 from app.runtime import Runtime
 from app.settings import Settings
@@ -121,8 +122,8 @@ def child_of(
 ) -> NewJob:
     """The job a row leads to unchanged, with the parent's `files`. No transaction may be open.
 
-    Raises Conflict while the parent has not ended or when it was erased, and what `understand`
-    raises.
+    Raises Conflict while the parent has not ended, when it was erased or is a turn of a chat, and
+    what `understand` raises.
     """
     _refuse_unless_ended(parent)
     return _child(settings, parent, derivation, _changed(parent, {}, files=files))
@@ -168,6 +169,8 @@ def _refuse_unless_ended(parent: LLMOutput) -> None:
         raise Conflict(f"Output {parent.id} is still {parent.status}: wait for its end, or cancel")
     if parent.erased_at is not None:
         raise Conflict(f"Output {parent.id} was erased: there is nothing to run again")
+    if is_chat(parent.script):
+        raise Conflict(f"Output {parent.id} is a turn of a chat: try its message again there")
 
 
 def _request_of(parent: LLMOutput) -> JobRequest:

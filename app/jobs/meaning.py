@@ -136,6 +136,14 @@ def read_clock(session: Session, request: JobRequest) -> datetime | None:
     return session.scalars(select(now())).one()
 
 
+def find_route(settings: Settings, model: str) -> Route:
+    """Where a model is served. Raises UnsupportedModel, InvalidParameter for a name too long."""
+    route = resolve(model, settings)
+    if len(route.bucket) > _LONGEST_BUCKET:
+        raise InvalidParameter("Invalid model. The name is too long", pointer="/model")
+    return route
+
+
 def template_name(request: JobRequest) -> str:
     """What a row is filed under: the saved prompt's name, the template's text, or the contents of
     its messages joined.
@@ -200,10 +208,7 @@ def _texts(request: JobRequest) -> list[tuple[str, str]]:
 def _routes(settings: Settings, request: JobRequest) -> list[Route]:
     """Where each call of the job goes, the first first; nowhere when a script asks nobody."""
     models = request.script.models if request.script else (str(request.model),)
-    routes = [resolve(model, settings) for model in dict.fromkeys(models)]
-    if any(len(route.bucket) > _LONGEST_BUCKET for route in routes):
-        raise InvalidParameter("Invalid model. The name is too long", pointer="/model")
-    return routes
+    return [find_route(settings, model) for model in dict.fromkeys(models)]
 
 
 def _times(

@@ -7,7 +7,7 @@ idempotency record); the wake-up. Whatever raises before the commit leaves no ro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -39,6 +39,9 @@ few words name a megabyte."""
 
 Choose = Callable[[Session, Sequence[NewJob]], Sequence[NewJob]]
 """Says, in the accepting transaction, which of the jobs are still wanted."""
+
+Refer = Callable[[Session, Mapping[str, Created]], None]
+"""Writes, in the accepting transaction, what refers to the rows, which it gets by `job_id`."""
 
 
 def submit(
@@ -90,11 +93,13 @@ def accept(
     *,
     idempotency: IdempotencyRequest | None = None,
     choose: Choose = lambda _session, jobs: jobs,
+    refer: Refer = lambda _session, _created: None,
 ) -> list[Submission]:
     """Commit the rows, then wake them. With `idempotency` there is one job.
 
-    `choose` comes first in the transaction and says which of the jobs are still wanted; what it
-    writes stands or falls with them. Raises AllowanceUsedUp, and what `keys.recall` raises.
+    `choose` comes first in the transaction and says which of the jobs are still wanted, `refer`
+    comes after their rows; what they write stands or falls with them.
+    Raises AllowanceUsedUp, and what `keys.recall` raises.
     """
     load = current_load(runtime.database, runtime.settings)
     room = waking.room_in_queues(runtime, [job.queue for job in jobs])
@@ -105,6 +110,7 @@ def accept(
                 _check_allowances(session, {job.user_id for job in wanted})
                 jobs = waking.choose(session, wanted, room)
                 created = lifecycle.create(session, jobs)
+                refer(session, created)
                 accepted = [_submission(created[job.job_id], job, load) for job in jobs]
                 if idempotency:
                     keys.remember(session, caller, idempotency, accepted[0])

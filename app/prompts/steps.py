@@ -1,7 +1,8 @@
 """A job's calls as the executor sees them: what each asks, and what becomes of its answer.
 
 An ordinary job is one step made of its own columns. A job of a prompt definition has the steps of
-its script (`app.prompts.script`); the executor carries out either without knowing which.
+its script (`app.prompts.script`), a turn of a conversation one of literal texts
+(`app.prompts.chat`); the executor carries out each without knowing which.
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ def plan_of(claim: Claim, *, hook_seconds: float) -> Plan:
     """What the execution of a claim has to do. A hook may take `hook_seconds` each time."""
     if claim.script is None:
         return Plan((PlainStep(claim),))
+    from app.prompts.chat import is_chat, planned_turn
+
+    if is_chat(claim.script):
+        return planned_turn(claim)
     from app.prompts.script import planned_for  # loads hooks and adapters: where there is a script
 
     return planned_for(claim, hook_seconds=hook_seconds)

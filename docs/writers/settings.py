@@ -36,6 +36,7 @@ _ALLOWED = {
     "REDIS_URL": "`redis://…`",
     "BROKER_URL": "`redis://…`, `amqp://…`",
     "FLOWER_BASIC_AUTH": "`user:password`, secret",
+    "LLM_JOBS_CHAT_ROLES": "`member`, `admin`, between commas",
     "LLM_JOBS_RATE_LIMIT": "whole number `/` `second`, `minute`, `hour` or `day`",
 }
 _CLIENT_SETTINGS = {

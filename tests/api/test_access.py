@@ -63,6 +63,19 @@ NEEDS: dict[str, str] = {
     "previewPrompt": "jobs:read",
     "reviewItems": "jobs:write",
     "suggestWords": "jobs:read",
+    "createChat": "chat:write",
+    "listChats": "chat:read",
+    "getChat": "chat:read",
+    "updateChat": "chat:write",
+    "removeChat": "chat:write",
+    "sendMessage": "chat:write",
+    "listMessages": "chat:read",
+    "retryMessage": "chat:write",
+    "cancelMessage": "chat:write",
+    "judgeMessage": "chat:write",
+    "streamChat": "chat:read",
+    "shareChat": "chat:write",
+    "unshareChat": "chat:write",
     "getMe": ANY,
     "listUsers": ADMINISTRATOR,
     "createUser": ADMINISTRATOR,
@@ -119,6 +132,17 @@ OWNED: dict[str, str] = {
     "previewPrompt": "prompt",
     "reviewItems": "output",
     "suggestWords": "output",
+    "getChat": "chat",
+    "updateChat": "chat",
+    "removeChat": "chat",
+    "sendMessage": "chat",
+    "listMessages": "chat",
+    "retryMessage": "message",
+    "cancelMessage": "message",
+    "judgeMessage": "message",
+    "streamChat": "chat",
+    "shareChat": "chat",
+    "unshareChat": "chat",
 }
 
 #: operations whose path names something nobody owns
@@ -133,6 +157,7 @@ NOBODYS = {
 }
 
 BODIES: dict[str, Any] = {
+    "shareChat": {"user_id": 2},
     "createKey": {},
     "createAgent": {"name": "brief"},
     "createUser": {"email": "dora@example.org"},
@@ -164,6 +189,8 @@ class Things:
     key_id: int
     name: str = "nobodys"
     label: str = "production"
+    chat_id: int = 10**6
+    message_id: int = 10**6
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +203,17 @@ def things(shared: House) -> Things:
         hers = from_json({"name": "hers", "messages": [{"content": "Hello"}]})
         library.store(session, alice, [hers])
         library.set_label(session, alice, "hers", label="production", version=1)
-        return Things(job["job_id"], job["output_id"], agent.id, key.key.id, name="hers")
+    said = {"prompt": "Hello", "model": "simulator/echo"}
+    chat = shared.post("/api/v1/chats", as_=shared.alice, json=said).get_json()
+    return Things(
+        job["job_id"],
+        job["output_id"],
+        agent.id,
+        key.key.id,
+        name="hers",
+        chat_id=chat["id"],
+        message_id=chat["message_ids"][1],
+    )
 
 
 def path_for(endpoint: Endpoint, things: Things) -> str:
@@ -317,7 +354,7 @@ def test_an_odd_id_is_404_after_the_key_was_checked(
 ) -> None:
     endpoint = EVERY[name]
     for odd in ODD_IDS:
-        path = path_for(endpoint, Things(odd, odd, odd, odd, odd, odd))  # type: ignore[arg-type]
+        path = path_for(endpoint, Things(*[odd] * 8))  # type: ignore[arg-type]
         assert try_it(shared, endpoint, path, shared.alice).status_code == 404, odd
         assert try_it(shared, endpoint, path, None).status_code == 401, odd
 

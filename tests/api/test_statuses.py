@@ -20,7 +20,7 @@ from app.errors import Unavailable
 from app.limits import Allowance
 from models import LLMOutput
 from tests.api.house import JOBS, OUTPUTS, SEED, House, empty, move_in
-from tests.api.test_access import Things, body_for, path_for, query_for
+from tests.api.test_access import NEEDS, Things, body_for, path_for, query_for
 from tests.api.test_operations import work
 
 ECHO = {"model": "simulator/echo"}
@@ -58,7 +58,8 @@ def no_key(house: House, name: str) -> Any:
 
 
 def wrong_scope(house: House, name: str) -> Any:
-    return call(house, name, as_=house.key_for(house.ada, ["chat:read"]))
+    other = "jobs:read" if NEEDS[name].startswith("chat:") else "chat:read"
+    return call(house, name, as_=house.key_for(house.ada, [other]))
 
 
 def unknown_id(house: House, name: str) -> Any:
@@ -249,6 +250,72 @@ def path_of_endpoint(name: str, endpoint: str) -> str:
     return openapi.path_of(EVERY[name]).format(endpoint=endpoint)
 
 
+CHATS = "/api/v1/chats"
+SAID = {"prompt": "Hello", "model": "simulator/echo"}
+
+
+def on_chat(name: str, *, ended: str = "", of_question: bool = False) -> Callable[[House], Any]:
+    """The operation on a chat of ada's of one turn, which has `ended` in some way."""
+
+    def act(house: House) -> Any:
+        chat = house.post(CHATS, as_=house.ada, json=SAID).get_json()
+        question, answer = chat["message_ids"]
+        job = {"job_id": chat["job"]["id"], "output_id": chat["messages"][str(answer)]["output_id"]}
+        if ended == "complete":
+            house.complete(job)
+        elif ended == "fail":
+            house.fail(job)
+        if name == "unshareChat":
+            grant = {"user_id": house.charlie.user_id}
+            house.post(f"{CHATS}/{chat['id']}/grants", as_=house.ada, json=grant)
+        to = things_of(job)
+        to.chat_id, to.message_id = chat["id"], question if of_question else answer
+        return call(house, name, path_for(EVERY[name], to))
+
+    return act
+
+
+def told_twice(name: str) -> Callable[[House], Any]:
+    """The same client_message_id a second time."""
+
+    def act(house: House) -> Any:
+        body = {**SAID, "client_message_id": "c"}
+        path = CHATS
+        if name == "sendMessage":
+            chat = house.post(CHATS, as_=house.ada, json={"model": "simulator/echo"}).get_json()
+            path, body = (
+                f"{CHATS}/{chat['id']}/messages",
+                {"content": "x", "client_message_id": "c"},
+            )
+        house.post(path, as_=house.ada, json=body)
+        return house.post(path, as_=house.ada, json=body)
+
+    return act
+
+
+def removed_before(house: House) -> Any:
+    body = {**SAID, "client_message_id": "c"}
+    chat = house.post(CHATS, as_=house.ada, json=body).get_json()
+    house.call("DELETE", f"{CHATS}/{chat['id']}", as_=house.ada)
+    return house.post(CHATS, as_=house.ada, json=body)
+
+
+def of_a_step(house: House) -> Any:
+    chat = house.post(CHATS, as_=house.alice, json={**SAID, "step_id": "s"}).get_json()
+    return house.call("DELETE", f"{CHATS}/{chat['id']}", as_=house.alice)
+
+
+def its_creator(name: str) -> Callable[[House], Any]:
+    def act(house: House) -> Any:
+        chat = house.post(CHATS, as_=house.ada, json=SAID).get_json()
+        path, me = f"{CHATS}/{chat['id']}/grants", house.ada.user_id
+        if name == "unshareChat":
+            return house.call("DELETE", f"{path}/{me}", as_=house.ada)
+        return house.post(path, as_=house.ada, json={"user_id": me})
+
+    return act
+
+
 def strangers_user(name: str) -> Callable[[House], Any]:
     return with_body(name, {"name": "x", "user_id": 999})
 
@@ -330,6 +397,29 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("updateEndpoint", 409): on_endpoint_of_the_settings("updateEndpoint"),
     ("removeEndpoint", 204): on_endpoint("removeEndpoint"),
     ("removeEndpoint", 409): on_endpoint_of_the_settings("removeEndpoint"),
+    ("createChat", 201): done("createChat"),
+    ("createChat", 200): told_twice("createChat"),
+    ("createChat", 409): removed_before,
+    ("listChats", 200): done("listChats"),
+    ("getChat", 200): on_chat("getChat"),
+    ("updateChat", 200): on_chat("updateChat"),
+    ("removeChat", 204): on_chat("removeChat"),
+    ("removeChat", 409): of_a_step,
+    ("sendMessage", 201): on_chat("sendMessage", ended="complete"),
+    ("sendMessage", 200): told_twice("sendMessage"),
+    ("sendMessage", 409): on_chat("sendMessage"),
+    ("listMessages", 200): on_chat("listMessages"),
+    ("retryMessage", 201): on_chat("retryMessage", ended="fail"),
+    ("retryMessage", 409): on_chat("retryMessage", ended="complete"),
+    ("cancelMessage", 200): on_chat("cancelMessage"),
+    ("cancelMessage", 409): on_chat("cancelMessage", ended="complete"),
+    ("judgeMessage", 200): on_chat("judgeMessage", ended="complete"),
+    ("judgeMessage", 409): on_chat("judgeMessage", of_question=True),
+    ("streamChat", 200): on_chat("streamChat"),
+    ("shareChat", 200): on_chat("shareChat"),
+    ("shareChat", 409): its_creator("shareChat"),
+    ("unshareChat", 204): on_chat("unshareChat"),
+    ("unshareChat", 409): its_creator("unshareChat"),
     ("getMe", 200): done("getMe"),
     ("listUsers", 200): done("listUsers"),
     ("createUser", 201): done("createUser"),

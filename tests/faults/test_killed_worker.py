@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app import chats
+from app.chats import NewChat, Request
 from tests.faults.conftest import MakePlatform
 from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
 
@@ -54,3 +56,20 @@ def test_what_a_frozen_worker_brings_back_is_thrown_away(make_platform: MakePlat
     assert (again.status, again.fence, again.finished_at) == ("completed", 2, row.finished_at)
     assert [a.outcome for a in platform.attempts(job)] == ["lost", "completed"]
     assert_all_ended_once(platform, [job, *after])
+
+
+def test_a_chat_turn_of_a_killed_worker_is_answered_all_the_same(
+    make_platform_on_sqlite: MakePlatform,
+) -> None:
+    platform = make_platform_on_sqlite()
+    said = Request(content="Hello")
+    wanted = NewChat(model="simulator/latency-1.5", first=said)
+    taken = chats.create(platform.runtime, platform.caller, wanted)
+    assert taken.job is not None
+    platform.wait_call(taken.job)
+    platform.workers[0].kill()
+    platform.workers[0].start()
+    platform.wait_ended(taken.job, timeout=40)
+    with platform.runtime.database.read() as session:
+        shown = chats.shown_message(session, taken.message_ids[1])
+    assert (shown.status, bool(shown.text)) == ("success", True)

@@ -59,12 +59,16 @@ class RecordedWakes:
 class RecordedEvents:
     announced: list[Ended] = field(default_factory=list)
     cancels_asked: list[int] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
 
     def announce(self, changes: Sequence[Ended]) -> None:
         self.announced += changes
 
     def ask_cancel(self, output_ids: Sequence[int]) -> None:
         self.cancels_asked += output_ids
+
+    def tell(self, job_id: str, event: str, data: dict[str, Any]) -> None:
+        self.told.append((job_id, event))
 
 
 @dataclass(frozen=True)

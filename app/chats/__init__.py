@@ -1,0 +1,49 @@
+"""Chats: conversations whose every turn is a job.
+
+    access.py     who may see a chat and what they may do with it; sharing
+    threads.py    making, finding, renaming and removing chats
+    turns.py      sending a message, trying it again, stopping it
+    input.py      what the model gets: who it is, what was said before, the new message
+    pages.py      where a person is in somebody's application, as the model is told
+    titles.py     a chat's title from its first message
+    views.py      chats and messages as clients see them; a message's status is its job's
+
+A turn inherits everything from its job: retries, recovery, deadlines, cost, feedback. Nothing here
+knows HTTP or a provider.
+"""
+
+from app.chats.access import get_chat, grant, revoke
+from app.chats.input import KINDS
+from app.chats.threads import NewChat, change_title, create, list_chats, remove
+from app.chats.turns import Request, Taken, cancel, feed_back, news_of, retry, send
+from app.chats.views import (
+    describe,
+    describe_many,
+    messages_after,
+    newest_messages,
+    shown_message,
+)
+
+__all__ = [
+    "KINDS",
+    "NewChat",
+    "Request",
+    "Taken",
+    "cancel",
+    "change_title",
+    "create",
+    "describe",
+    "describe_many",
+    "feed_back",
+    "get_chat",
+    "grant",
+    "list_chats",
+    "messages_after",
+    "newest_messages",
+    "news_of",
+    "remove",
+    "retry",
+    "revoke",
+    "send",
+    "shown_message",
+]
