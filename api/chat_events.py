@@ -155,7 +155,8 @@ def changes(before: Chat, after: Chat) -> Iterator[tuple[str, Mapping[str, Any]]
         if message_id not in old and message["role"] == "user":
             yield "user_message", message
         elif message["role"] == "assistant" and _moved(old.get(message_id), message):
-            yield _ENDS.get(message["status"], "turn_started"), message
+            begun = "turn_started" if message["job_id"] else "turn_waiting"
+            yield _ENDS.get(message["status"], begun), message
 
 
 def _moved(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
@@ -164,8 +165,8 @@ def _moved(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
 
 
 def _active(chat: Chat) -> Mapping[str, Any] | None:
-    """The message that is being written."""
+    """The message that is being written; not one whose turn has not come."""
     for message in chat["messages"].values():
-        if message["status"] in ("pending", "processing"):
+        if message["status"] in ("pending", "processing") and message["job_id"]:
             return message  # type: ignore[no-any-return]
     return None

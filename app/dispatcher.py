@@ -1,4 +1,5 @@
 """The dispatcher: wakes due rows, wakes again what was lost, rescues, expires. One `tick` a round.
+It also begins the turns of chats that have waited for the one before them.
 
 Every worker runs one, without a leader: rows are taken so that doubled dispatching is harmless. It
 fills each queue up to its window and no further, in fair order between callers, so that a hundred
@@ -58,6 +59,7 @@ class Dispatcher:
         started = time.monotonic()
         try:
             self._do_chores()
+            self._begin_turns()
             busy = self._fill_queues()
             if self._is_time_for("statistics", STATISTICS_SECONDS):
                 self._count()
@@ -118,6 +120,12 @@ class Dispatcher:
         with self._runtime.database.read() as session:
             found = session.execute(select(*columns).where(LLMOutput.id.in_(output_ids)))
             return [Ended(row.id, row.job_id, row.status) for row in found]
+
+    def _begin_turns(self) -> None:
+        from app.chats import begin_waiting
+
+        for output_id in begin_waiting(self._runtime):
+            log.info("chat turn begun", output_id=output_id)
 
     def _prune(self) -> None:
         from app.jobs import prune_idempotency_keys

@@ -30,7 +30,6 @@ from app.errors import (
 from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed, Stopped
 from app.live_text import LiveText
 from app.prices import Priced
-from app.prompts.chat import is_chat
 from app.prompts.steps import PlainStep, Plan, Question, Reading, Step, plan_of
 from app.providers.contract import TOKEN_LIMITS, Answer, Call, Message, Provider, Stop, Usage
 from app.providers.registry import Route
@@ -94,7 +93,7 @@ class Execution:
         self._begun = time.monotonic()
         self._call_started: float | None = None
         self._sent: Call | None = None
-        self._live = LiveText(kit.events, claim.job_id, always=is_chat(claim.script))
+        self._live = LiveText(kit.events, claim.job_id)
 
     async def run(self) -> Ending:
         """Every step in order; any failure becomes the ending that the retry policy asks for.
@@ -104,6 +103,7 @@ class Execution:
         try:
             await self._fetch_context()
             plan = plan_of(self.claim, hook_seconds=self._kit.settings.fetch_timeout_seconds)
+            self._live.always = plan.read_along
             self._items = dict(plan.items or {})
             text, value = "", None
             for number, self._step in plan.left:
@@ -278,6 +278,8 @@ class Execution:
         )
 
     def _after_failure(self, error: CallError) -> Ending:
+        if self._seen:
+            return self._failed(error.code, error.message, error)
         decision = retry.decide(
             error,
             tries=self.claim.tries + 1,
@@ -294,8 +296,9 @@ class Execution:
             return RetryLater(**facts, **what, delay_seconds=decision.delay_seconds)
         return Failed(**facts, **what)
 
-    def _failed(self, code: str, message: str) -> Failed:
-        return Failed(**self._facts(), error_code=code, error_message=message)
+    def _failed(self, code: str, message: str, error: CallError | None = None) -> Failed:
+        facts, seen = self._facts(error), self._seen
+        return Failed(**facts, error_code=code, error_message=message, partial_text=seen)
 
     def _facts(self, error: CallError | None = None) -> dict[str, Any]:
         """What every ending says."""
@@ -312,6 +315,11 @@ class Execution:
     @property
     def _messages(self) -> tuple[Message, ...]:
         return self._question.messages if self._question else ()
+
+    @property
+    def _seen(self) -> str | None:
+        """What somebody who reads along has seen of the answer that is being written."""
+        return self._live.text or None if self._live.always else None
 
     @property
     def _prompt(self) -> str | None:

@@ -18,10 +18,10 @@ class LiveText:
     repetition. A further call of the same job starts with a `reset`.
     """
 
-    def __init__(self, events: Events, job_id: str, *, always: bool = False) -> None:
+    def __init__(self, events: Events, job_id: str) -> None:
         self._events = events
         self._job_id = job_id
-        self._always = always
+        self.always = False
         self._pieces: list[str] = []
         self._pending: list[str] = []
         self._pending_length = 0
@@ -32,7 +32,7 @@ class LiveText:
     @property
     def wanted(self) -> bool:
         """Is the text worth telling?"""
-        return self._always or self._events.listened(self._job_id)
+        return self.always or self._events.listened(self._job_id)
 
     @property
     def text(self) -> str:

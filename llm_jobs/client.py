@@ -9,17 +9,17 @@ with llm_jobs.Client("http://127.0.0.1:8000", key) as client:
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from llm_jobs.chats import Chats
 from llm_jobs.errors import Unreachable
+from llm_jobs.events import Event, read_events
 from llm_jobs.files import File, as_sent
 from llm_jobs.handles import Job, Output, id_of
 from llm_jobs.prompts import Prompts
@@ -27,15 +27,6 @@ from llm_jobs.transport import Transport
 
 _API = "/api/v1"
 _STREAM_BREAKS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a job's stream: `snapshot`, `status`, `delta`, `reset` or `final`."""
-
-    id: str
-    event: str
-    data: Mapping[str, Any]
 
 
 class Client:
@@ -59,6 +50,7 @@ class Client:
         self.jobs = Jobs(self, self._transport)
         self.outputs = Outputs(self, self._transport)
         self.prompts = Prompts(self._transport)
+        self.chats = Chats(self._transport)
 
     def me(self) -> Mapping[str, Any]:
         """The key's user, scopes, and what is left of the allowance."""
@@ -293,23 +285,6 @@ def job_of(client: Client, body: Mapping[str, Any], headers: Mapping[str, str]) 
         replayed=headers.get("Idempotent-Replayed") == "true",
         backend=client,
     )
-
-
-def read_events(lines: Iterator[str]) -> Iterator[Event]:
-    """Server-Sent Events from their lines; comments and unfinished events are left out."""
-    fields: dict[str, list[str]] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            fields.setdefault(name, []).append(value.removeprefix(" "))
-            continue
-        if "data" in fields:
-            yield Event(
-                id=fields.get("id", [""])[-1],
-                event=fields.get("event", ["message"])[-1],
-                data=json.loads("\n".join(fields["data"])),
-            )
-        fields = {}
 
 
 def _plain(value: Any) -> Any:

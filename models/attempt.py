@@ -57,6 +57,7 @@ class Outcome(StrEnum):
 class Attempt(Base):
     """One attempt of one job; `number` is the fence it was made under.
 
+    `text` is what its row does not keep: an answer that came too late, or part of one that failed.
     `exchange` is what was sent and what came back, redacted: of jobs that are debugged only.
     `reported_at` is when a call given up as lost was heard of after all, with what it used.
     """

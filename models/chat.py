@@ -2,7 +2,8 @@
 
 A message keeps what its people and its order need. What came of an assistant's turn is its job's
 (`output_id`) and is read there: a status is never stored twice. Only a turn that led to no job, for
-want of an allowance, says so itself (`failure_category`).
+want of an allowance or because it was given up while it waited, says so itself
+(`failure_category`).
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Chat(Base):
 class ChatMessage(Base):
     """One message. `seq` orders it in its chat. `output_id` is the job an assistant's message is
     the projection of: the newest one, when it was tried again. `page` is where its author was.
+    `waiting` is set of an answer whose turn has not come: what its job will be made of.
     """
 
     __tablename__ = "chat_messages"
@@ -102,6 +104,7 @@ class ChatMessage(Base):
     )
     author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     client_message_id: Mapped[str | None] = mapped_column(String(255))
+    waiting: Mapped[dict[str, Any] | None] = mapped_column(Json)
     failure_category: Mapped[str | None] = mapped_column(String(64))
     failure_message: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[datetime] = moment_of_insert()
@@ -119,6 +122,13 @@ class ChatMessage(Base):
             sqlite_where=text("client_message_id IS NOT NULL"),
         ),
         Index("ix_chat_messages_output_id", "output_id"),
+        Index(  # what the dispatcher looks at, every tick
+            "ix_chat_messages_waiting",
+            "chat_id",
+            "seq",
+            postgresql_where=text("waiting IS NOT NULL"),
+            sqlite_where=text("waiting IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -73,6 +73,7 @@ class MessageBody(Strict):
         description="Say it in place of this message; it and all after it are removed.",
         examples=[None],
     )
+    queue: bool = Field(False, description="Wait for one's turn where another is in progress.")
 
 
 class TitleBody(Strict):
@@ -114,7 +115,8 @@ class Failure(Shown):
     """Why there is no answer."""
 
     category: str = Field(
-        description="`quota`, `timeout`, `abandoned`, `upstream_error` or `internal`."
+        description="`quota`, `timeout`, `abandoned`, `incomplete_response`, `upstream_error`,"
+        " `removed` or `internal`."
     )
     message: str
 

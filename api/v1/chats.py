@@ -38,7 +38,7 @@ routes = Routes("/api/v1", tag="chats")
 _READ = scope(Scope.CHAT_READ)
 _WRITE = scope(Scope.CHAT_WRITE)
 _FORBIDDEN = "The key or its user may not do this, or not in this chat."
-_BUSY = "`turn_in_progress`: wait for the answer, or stop it."
+_BUSY = "`turn_in_progress`: wait for the answer, stop it, or send with `queue`."
 
 
 @routes.post(
@@ -146,8 +146,9 @@ def remove_chat(call: Call[Empty, Empty], chat_id: int) -> Reply:
 def send_message(call: Call[MessageBody, Empty], chat_id: int) -> Reply:
     """Say something in a chat; the answer is a job.
 
-    The text is taken literally. Over the token allowance it is kept, the assistant's message has
-    the status `error`, and `limit` says why.
+    The text is taken literally. With `queue` it waits where a turn is in progress: its answer is
+    `pending` and has no job until the one before has ended. Over the token allowance the text is
+    kept, the assistant's message has the status `error`, and `limit` says why.
     """
     said = chats.Request(
         **call.body.model_dump(exclude_none=True), traceparent=request_log.traceparent()
@@ -226,9 +227,10 @@ def judge_message(call: Call[FeedbackBody, Empty], message_id: int) -> Reply:
     ],
     answers={
         200: Answer(
-            description="Events `snapshot` (the chat), `user_message`, `turn_started`, `delta`"
-            " (text as it is written), `reset` (forget the text), `message_completed`,"
-            " `message_failed`, `message_cancelled`, `title`. A comment keeps it alive.",
+            description="Events `snapshot` (the chat), `user_message`, `turn_waiting`,"
+            " `turn_started`, `delta` (text as it is written), `reset` (forget the text),"
+            " `message_completed`, `message_failed`, `message_cancelled`,"
+            " `title`. A comment keeps it alive.",
             media_type="text/event-stream",
         )
     },

@@ -3,6 +3,7 @@
     access.py     who may see a chat and what they may do with it; sharing
     threads.py    making, finding, renaming and removing chats
     turns.py      sending a message, trying it again, stopping it
+    line.py       beginning the turns that wait for their turn
     input.py      what the model gets: who it is, what was said before, the new message
     pages.py      where a person is in somebody's application, as the model is told
     titles.py     a chat's title from its first message
@@ -14,6 +15,7 @@ knows HTTP or a provider.
 
 from app.chats.access import get_chat, grant, revoke
 from app.chats.input import KINDS
+from app.chats.line import begin_waiting
 from app.chats.threads import NewChat, change_title, create, list_chats, remove
 from app.chats.turns import Request, Taken, cancel, feed_back, news_of, retry, send
 from app.chats.views import (
@@ -29,6 +31,7 @@ __all__ = [
     "NewChat",
     "Request",
     "Taken",
+    "begin_waiting",
     "cancel",
     "change_title",
     "create",

@@ -61,11 +61,15 @@ def get_message(
 
 def role_in(session: Session, caller: Caller, chat: Chat) -> ChatRole | None:
     """What the caller is in a chat; None for strangers."""
+    user_id = caller.user_id
+    found = None if user_id is None else session.get(ChatGrant, (chat.id, user_id))
+    return role_with(found, caller, chat)
+
+
+def role_with(found: ChatGrant | None, caller: Caller, chat: Chat) -> ChatRole | None:
+    """The same of somebody whose grant, if there is one, was found already."""
     if caller.sees(chat.user_id):
         return ChatRole.OWNER
-    if caller.user_id is None:
-        return None
-    found = session.get(ChatGrant, (chat.id, caller.user_id))
     return ChatRole(found.role) if found is not None else None
 
 

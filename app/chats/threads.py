@@ -22,6 +22,7 @@ from app.chats.turns import (
     active_turn,
     add_turn,
     check_content,
+    give_up,
     replay,
     send,
     take,
@@ -119,6 +120,7 @@ def remove(runtime: Runtime, caller: Caller, chat_id: int) -> None:
         else:
             chat.deleted_at = now()
         chat.updated_at = now()
+        give_up(session, ChatMessage.chat_id == chat.id)
         turn = active_turn(session, chat.id)
     if turn is not None:
         with suppress(Conflict):  # it has just ended

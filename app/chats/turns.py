@@ -1,8 +1,9 @@
 """A turn: what somebody says, and the job whose answer is the assistant's message.
 
 Both messages and the job are one transaction. It holds the chat first, so of two turns that begin
-at once the second finds the first, and is refused; and nothing a person wrote is lost: over the
-allowance their message stays, and the assistant's says why there is no answer.
+at once the second finds the first, and is refused, or waits its turn (`line.py`) if it asked to;
+and nothing a person wrote is lost: over the allowance their message stays, and the assistant's says
+why there is no answer.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session, defer
 
 from app import feedback, jobs
 from app.accounts import OPERATOR, Caller
 from app.chats.access import check_may_chat, get_chat, get_message, held_chat
 from app.chats.input import Said, model_input
 from app.chats.titles import NEW_CHAT, title_of
-from app.chats.views import QUOTA, shown_message
+from app.chats.views import GIVEN_UP, QUOTA, shown_message
 from app.errors import Conflict, InvalidParameter, MissingParameter, TurnInProgress
 from app.jobs import Submission
 from app.jobs.limits import check_text
@@ -44,13 +45,17 @@ from models import (
 from models.types import now
 
 _OVER = "The token allowance is used up. Your message was kept; try again when there is more."
-_ACTIVE = (Status.PENDING, Status.PROCESSING)
+ACTIVE = (Status.PENDING, Status.PROCESSING)
+
+MOST_WAITING = 20
+"""Messages of one chat whose turn has not come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What somebody says. `message_id` is the message it is said in place of, and of all that came
     after it. `context` joins what the chat knows already; `read_only` None leaves it as it is.
+    With `queue` it waits its turn where another one is in progress.
     """
 
     content: str
@@ -60,12 +65,14 @@ class Request:
     model: str | None = None
     client_message_id: str | None = None
     message_id: int | None = None
+    queue: bool = False
     traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A turn that was taken: its messages in order, its job unless the allowance was used up.
+    """A turn that was taken: its messages in order, its job unless the allowance was used up or its
+    turn has not come.
 
     `new` is False when the same request came before, and nothing was added.
     """
@@ -110,6 +117,9 @@ class _Taking:
         answer.output_id = None
         answer.failure_category = answer.failure_message = None
         begun.chat.updated_at = now()
+        if answer.waiting is not None:
+            session.flush()
+            return []
         if over_allowance(session, [self.caller.user_id]):
             answer.failure_category, answer.failure_message = QUOTA, _OVER
             self.limit = _allowance(session, self.caller)
@@ -129,8 +139,8 @@ class _Taking:
 def send(runtime: Runtime, caller: Caller, chat_id: int, request: Request) -> Taken:
     """Say something in a chat. With a known `client_message_id` nothing is added.
 
-    Raises NotFound, Forbidden, InvalidParameter, TurnInProgress, and what `submit` raises of a
-    model; AllowanceUsedUp never.
+    Raises NotFound, Forbidden, InvalidParameter, TurnInProgress (with `queue` only when too many
+    wait already), and what `submit` raises of a model; AllowanceUsedUp never.
     """
     check_may_chat(runtime.settings, caller)
     check_content(runtime.settings, request.content, pointer="/content")
@@ -158,13 +168,18 @@ def retry(
 
 
 def cancel(runtime: Runtime, caller: Caller, message_id: int) -> None:
-    """Stop an answer; what was written is kept. Raises NotFound, Forbidden, Conflict."""
-    with runtime.database.read() as session:
+    """Stop an answer; what was written is kept. One whose turn has not come will not be asked for.
+    Raises NotFound, Forbidden, Conflict.
+    """
+    with runtime.database.write() as session:
         chat, _ = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+        held_chat(session, caller, chat.id, need=ChatRole.CAN_EDIT)
+        given_up = give_up(session, ChatMessage.id == message_id)
         output = shown_message(session, message_id).output
-    if output is None:
+    if output is not None:
+        jobs.cancel(runtime, OPERATOR, output.job_id)  # whoever began it: the chat let them in
+    elif not given_up:
         raise Conflict("There is no answer to stop")
-    jobs.cancel(runtime, OPERATOR, output.job_id)  # whoever began it: the chat has let them in
     tell(runtime, chat.id)
 
 
@@ -283,12 +298,20 @@ def settle(chat: Chat, request: Request) -> None:
     chat.last_page = request.page or chat.last_page
 
 
+def give_up(session: Session, which: ColumnElement[bool]) -> int:
+    """Ask no more for answers whose turn has not come; how many those were."""
+    waiting = update(ChatMessage).where(which, ChatMessage.waiting.is_not(None))
+    gone = waiting.values(waiting=None, failure_category=GIVEN_UP).returning(ChatMessage.id)
+    return len(session.execute(gone).all())
+
+
 def active_turn(session: Session, chat_id: int) -> LLMOutput | None:
     """The job that is writing in a chat now. Certain only while the chat is held."""
     return session.scalar(
         select(LLMOutput)
         .join(ChatMessage, ChatMessage.output_id == LLMOutput.id)
-        .where(ChatMessage.chat_id == chat_id, LLMOutput.status.in_(_ACTIVE))
+        .where(ChatMessage.chat_id == chat_id, LLMOutput.status.in_(ACTIVE))
+        .options(defer(LLMOutput.script))
         .limit(1)
     )
 
@@ -307,12 +330,17 @@ def _said(
         )
         if (question := session.scalar(known)) is not None:
             raise SaidBefore(question)
-    _refuse_second(session, chat.id)
+    waits = request.queue and request.message_id is None and _has_to_wait(session, chat.id)
+    if not waits:
+        _refuse_second(session, chat.id)
     if request.message_id is not None:
         _take_back(session, chat, request.message_id)
     if chat.title == NEW_CHAT and chat.next_seq == 1:
         chat.title = title_of(request.content, longest=runtime.settings.chat_title_max)
-    return add_turn(session, caller, chat, request)
+    begun = add_turn(session, caller, chat, request)
+    if waits:
+        begun.answer.waiting = {"model": request.model, "traceparent": request.traceparent}
+    return begun
 
 
 def _again(session: Session, caller: Caller, chat_id: int, message_id: int) -> Begun:
@@ -329,8 +357,23 @@ def _again(session: Session, caller: Caller, chat_id: int, message_id: int) -> B
 
 
 def _refuse_second(session: Session, chat_id: int) -> None:
-    if active_turn(session, chat_id) is not None:
+    if active_turn(session, chat_id) is not None or _waiting(session, chat_id):
         raise TurnInProgress("Wait for the answer, or stop it")
+
+
+def _has_to_wait(session: Session, chat_id: int) -> bool:
+    """Whether turns are before a new one. Raises TurnInProgress when too many wait already."""
+    waiting = _waiting(session, chat_id)
+    if waiting >= MOST_WAITING:
+        raise TurnInProgress(f"{waiting} messages wait for their turn already")
+    return waiting > 0 or active_turn(session, chat_id) is not None
+
+
+def _waiting(session: Session, chat_id: int) -> int:
+    query = select(func.count()).where(
+        ChatMessage.chat_id == chat_id, ChatMessage.waiting.is_not(None)
+    )
+    return session.scalars(query).one()
 
 
 def _take_back(session: Session, chat: Chat, message_id: int) -> None:

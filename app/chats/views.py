@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.accounts import Caller
-from app.chats.access import role_in
+from app.chats.access import role_with
 from app.moments import iso
-from models import Chat, ChatMessage, LLMOutput, Status
+from models import Attempt, Chat, ChatGrant, ChatMessage, LLMOutput, Status
 
 NEWEST = 100
 """Messages that are shown with a chat."""
 
 QUOTA = "quota"
+GIVEN_UP = "cancelled"
+"""The category of an answer that was given up while its turn had not come."""
+
+_LARGE = (LLMOutput.script, LLMOutput.prompt, LLMOutput.parsed_output)
+"""Not read with messages: each script holds the conversation once more."""
 
 _STATUSES: Mapping[str, str] = {
     Status.PENDING: "pending",
@@ -34,6 +39,8 @@ _SENTENCES: Mapping[str, str] = {
     "timeout": "The assistant did not answer in time. You can try again.",
     "abandoned": "The assistant was interrupted. You can try again.",
     "upstream_error": "The model could not answer. You can try again.",
+    "incomplete_response": "The answer broke off; what there is was kept. You can try again.",
+    "removed": "The answer was removed. You can ask again.",
     "internal": "Something went wrong. You can try again.",
 }
 _CATEGORIES: Mapping[str, str] = {
@@ -51,12 +58,18 @@ class Shown:
 
     message: ChatMessage
     output: LLMOutput | None
+    seen: str | None = None
+    """What had been written of an answer that failed."""
 
     @property
     def status(self) -> str:
         """`pending`, `processing`, `success`, `error` or `cancelled`."""
+        if self.message.waiting is not None:
+            return "pending"
         if self.output is not None:
             return _STATUSES[self.output.status]
+        if self.message.failure_category == GIVEN_UP:
+            return "cancelled"
         return "error" if self.message.role == "assistant" else "success"
 
     @property
@@ -65,9 +78,11 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """What was said; of an answer that was stopped, as much as there is."""
-        if self.output is None or self.output.status == Status.FAILED:
-            return self.message.content or ""  # a failure's sentence is no answer
+        """What was said; of an answer that failed or was stopped, as much as there is."""
+        if self.output is None:
+            return self.message.content or ""
+        if self.output.status == Status.FAILED:
+            return self.seen or ""  # the row's own sentence is no answer
         return self.output.raw_response or ""
 
     @property
@@ -76,12 +91,13 @@ class Shown:
         if self.status != "error":
             return None
         if self.output is None:
-            category = self.message.failure_category or "internal"
+            category = self.message.failure_category or "removed"
             return {
                 "category": category,
-                "message": self.message.failure_message or _SENTENCES["internal"],
+                "message": self.message.failure_message or _SENTENCES["removed"],
             }
         category = _CATEGORIES.get(self.output.error_code or "", "upstream_error")
+        category = "incomplete_response" if self.seen else category
         return {"category": category, "message": _SENTENCES[category]}
 
     @property
@@ -127,6 +143,8 @@ def describe(session: Session, caller: Caller, chat: Chat) -> dict[str, Any]:
 
 def describe_many(session: Session, caller: Caller, chats: Sequence[Chat]) -> list[dict[str, Any]]:
     """Chats as JSON, without their messages."""
+    mine = (ChatGrant.user_id == caller.user_id) & ChatGrant.chat_id.in_([c.id for c in chats])
+    grants = {grant.chat_id: grant for grant in session.scalars(select(ChatGrant).where(mine))}
     return [
         {
             "id": chat.id,
@@ -136,7 +154,7 @@ def describe_many(session: Session, caller: Caller, chats: Sequence[Chat]) -> li
             "step_id": chat.step_id,
             "model": chat.meta.get("model"),
             "last_page": chat.last_page,
-            "role": role_in(session, caller, chat),
+            "role": role_with(grants.get(chat.id), caller, chat),
             "user_id": chat.user_id,
             "created_at": iso(chat.created_at),
             "updated_at": iso(chat.updated_at),
@@ -166,18 +184,22 @@ def shown_message(session: Session, message_id: int) -> Shown:
     return _shown(session.execute(query).all())[0]
 
 
-def _messages(chat_id: int) -> Select[ChatMessage, LLMOutput]:
+def _messages(chat_id: int) -> Select[ChatMessage, LLMOutput, str | None]:
     return _joined().where(ChatMessage.chat_id == chat_id, ChatMessage.deleted_at.is_(None))
 
 
-def _joined() -> Select[ChatMessage, LLMOutput]:
-    return select(ChatMessage, LLMOutput).join(
-        LLMOutput, LLMOutput.id == ChatMessage.output_id, isouter=True
+def _joined() -> Select[ChatMessage, LLMOutput, str | None]:
+    last = (Attempt.output_id == LLMOutput.id) & (Attempt.number == LLMOutput.fence)
+    return (
+        select(ChatMessage, LLMOutput, Attempt.text)
+        .join(LLMOutput, LLMOutput.id == ChatMessage.output_id, isouter=True)
+        .join(Attempt, last & (LLMOutput.status == Status.FAILED), isouter=True)
+        .options(*(defer(column) for column in _LARGE))
     )
 
 
 def _shown(rows: Sequence[Any]) -> list[Shown]:
-    return [Shown(row[0], row[1]) for row in rows]
+    return [Shown(row[0], row[1], row[2]) for row in rows]
 
 
 def _usage(output: LLMOutput | None) -> dict[str, int | None] | None:

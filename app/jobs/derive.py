@@ -2,6 +2,9 @@
 
 The child belongs to whom the parent belongs to, whoever asks, and repeats what the parent was given
 when it was accepted: what an agent says by now is of no matter.
+
+A turn of a chat leads to an output with the same conversation beside the chat, so that answers can
+be compared; asking again for one that failed is the chat's business (`app.chats`).
 """
 
 from __future__ import annotations
@@ -77,11 +80,13 @@ def regenerate(
 def changed_request(
     runtime: Runtime, caller: Caller, output_id: int, changes: Mapping[str, Any]
 ) -> JobRequest:
-    """What `regenerate` would ask for with these changes, to be previewed. Raises NotFound, and
-    InvalidParameter for changes that do not go together.
+    """What `regenerate` would ask for with these changes, to be previewed. Raises NotFound,
+    Conflict for a turn of a chat, and InvalidParameter for changes that do not go together.
     """
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
+        if is_chat(parent.script) and "template" not in changes:
+            raise Conflict(f"Output {parent.id} is a turn of a chat: it is run without a preview")
         request = _changed_by(session, caller, parent, changes)
     return replace(request, agent_id=None, user_id=None)  # an agent's own words are in it already
 
@@ -107,7 +112,7 @@ def _derive(
         return replay
     with runtime.database.read() as session:
         parent = get(session, caller, output_id=output_id)
-        _refuse_unless_ended(parent)
+        _refuse_unless_ended(parent, derivation)
         request = _changed_by(session, caller, parent, changes)
     job = _child(runtime.settings, parent, derivation, request)
     return accept(runtime, caller, [job], idempotency=idempotency)[0]
@@ -122,18 +127,21 @@ def child_of(
 ) -> NewJob:
     """The job a row leads to unchanged, with the parent's `files`. No transaction may be open.
 
-    Raises Conflict while the parent has not ended, when it was erased or is a turn of a chat, and
-    what `understand` raises.
+    Raises Conflict while the parent has not ended, when it was erased or is a turn of a chat that
+    failed, and what `understand` raises.
     """
-    _refuse_unless_ended(parent)
+    _refuse_unless_ended(parent, derivation)
     return _child(settings, parent, derivation, _changed(parent, {}, files=files))
 
 
 def _child(
     settings: Settings, parent: LLMOutput, derivation: Derivation, request: JobRequest
 ) -> NewJob:
+    job = understand(settings, request).job
+    if is_chat(parent.script) and request.template == parent.template_name:
+        job = replace(job, script=parent.script)  # the same conversation, literal as it is
     return replace(
-        understand(settings, request).job,
+        job,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         derivation=derivation,
@@ -152,7 +160,13 @@ def _changed(
     parent: LLMOutput, changes: Mapping[str, Any], *, files: tuple[ReadFile, ...]
 ) -> JobRequest:
     """The parent's request with the changes made."""
-    if "workitem" in changes and ("template" in changes or parent.script is None):
+    turn = is_chat(parent.script)
+    if "context" in changes and turn and "template" not in changes:
+        raise InvalidParameter(
+            "context is read by the variables of a template: a turn of a chat has none",
+            pointer="/context",
+        )
+    if "workitem" in changes and ("template" in changes or turn or parent.script is None):
         raise InvalidParameter(
             "workitem is read by the placeholders of a prompt definition: this job has none",
             pointer="/workitem",
@@ -164,20 +178,21 @@ def _changed(
     return request
 
 
-def _refuse_unless_ended(parent: LLMOutput) -> None:
+def _refuse_unless_ended(parent: LLMOutput, derivation: Derivation) -> None:
     if not Status(parent.status).ended:
         raise Conflict(f"Output {parent.id} is still {parent.status}: wait for its end, or cancel")
     if parent.erased_at is not None:
         raise Conflict(f"Output {parent.id} was erased: there is nothing to run again")
-    if is_chat(parent.script):
+    unanswered = parent.status != Status.COMPLETED and is_chat(parent.script)
+    if unanswered and derivation is Derivation.RE_RUN:
         raise Conflict(f"Output {parent.id} is a turn of a chat: try its message again there")
 
 
 def _request_of(parent: LLMOutput) -> JobRequest:
     """What the parent was asked, with everything said: nothing is left to inherit. The models of
-    a definition are in its script.
+    a definition are in its script; of a turn of a chat it is all but the conversation.
     """
-    script = script_from(parent.script) if parent.script else None
+    script = script_from(parent.script) if parent.script and not is_chat(parent.script) else None
     return JobRequest(
         template=None if parent.messages or script else parent.template_name,
         messages=parent.messages,

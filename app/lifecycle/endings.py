@@ -85,10 +85,11 @@ class Snoozed(_Ending):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(_Ending):
-    """The end without an answer."""
+    """The end without an answer; `partial_text` is what people had seen of one."""
 
     error_code: str
     error_message: str
+    partial_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,9 @@ def snooze(session: Session, items: Sequence[Snoozed]) -> dict[Key, Ended]:
 
 
 def fail(session: Session, items: Sequence[Failed]) -> dict[Key, Ended]:
-    """processing → failed, with the seed's sentence as the raw response."""
+    """processing → failed, with the seed's sentence as the raw response; the ledger keeps the
+    partial text.
+    """
     return _end(
         session,
         items,
@@ -147,6 +150,7 @@ def fail(session: Session, items: Sequence[Failed]) -> dict[Key, Ended]:
             "error_code": cut(item.error_code, 64),
             "error_message": stored(item.error_message),
         },
+        kept_text=lambda item: item.partial_text,
     )
 
 
@@ -168,6 +172,7 @@ def _end(
     statement: Callable[[str], ReturningUpdate[Any]],
     outcome: Outcome,
     extra: Callable[[Any], Mapping[str, Any]],
+    kept_text: Callable[[Any], str | None] = lambda item: None,
     lost_text: Callable[[Any], str | None] = lambda item: None,
 ) -> dict[Key, Ended]:
     if not items:
@@ -183,7 +188,9 @@ def _end(
         items,
         won={key: row.user_id for key, row in moved.items()},
         outcome=outcome,
-        lost_texts={item.key: lost_text(item) for item in items if item.key not in moved},
+        texts={
+            item.key: kept_text(item) if item.key in moved else lost_text(item) for item in items
+        },
     )
     return {key: Ended(row.id, row.job_id, row.status) for key, row in moved.items()}
 

@@ -160,12 +160,13 @@ def close_attempts(
     *,
     won: Mapping[Key, int | None],
     outcome: Outcome,
-    lost_texts: Mapping[Key, str | None] | None = None,
+    texts: Mapping[Key, str | None] | None = None,
 ) -> None:
     """Close the attempts of `items`: with `outcome` where the verb won, else as discarded.
 
-    `won` gives the user of each row that moved. The usage of a discarded call is added to its row
-    here (the others' was added when the row moved), and everybody's to their users.
+    `won` gives the user of each row that moved; `texts` is what the row itself does not keep.
+    The usage of a discarded call is added to its row here (the others' was added when the row
+    moved), and everybody's to their users.
     """
     lost = [item for item in items if item.key not in won]
     if len(items) == 1 and lost:
@@ -175,7 +176,7 @@ def close_attempts(
         _report_row(item)
         | {
             "outcome": outcome if item.key in won else Outcome.DISCARDED,
-            "text": None if item.key in won else stored((lost_texts or {}).get(item.key)),
+            "text": stored((texts or {}).get(item.key)),
         }
         for item in items
     ]

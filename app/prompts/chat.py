@@ -29,7 +29,7 @@ def chat_script(messages: Sequence[Message]) -> dict[str, Any]:
 
 def planned_turn(claim: Claim) -> Plan:
     """The plan of a claimed job that is a turn."""
-    return Plan((ChatStep(claim),))
+    return Plan((ChatStep(claim),), read_along=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,11 +76,16 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps of a job, how many of them were done by an earlier claim, and what they gave."""
+    """The steps of a job, how many of them were done by an earlier claim, and what they gave.
+
+    `read_along`: somebody reads the answer while it is written. It is told whether they are there
+    or come later; and once they have seen some of it, it is not taken back to try again unasked.
+    """
 
     steps: tuple[Step, ...]
     done: int = 0
     items: Items | None = None
+    read_along: bool = False
 
     @property
     def left(self) -> tuple[tuple[int, Step], ...]:

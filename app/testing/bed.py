@@ -35,6 +35,7 @@ from app.lifecycle import (
 from app.lookup import row_by_id
 from app.migrate import upgrade
 from app.prices import PriceBook
+from app.prompts.chat import is_chat
 from app.prompts.script import script_from
 from app.queue import Wake, WakeQueue
 from app.retry import RetryPolicy
@@ -312,7 +313,7 @@ def _settings(database_file: Path) -> Settings:
 
 def _asks_a_model(row: LLMOutput) -> bool:
     """A definition that only suggests, or whose condition is empty, asks nobody."""
-    if row.script is None:
+    if row.script is None or is_chat(row.script):
         return True
     return any(step.messages for step in script_from(row.script).definition.steps)
 

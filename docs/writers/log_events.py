@@ -58,6 +58,9 @@ PARTS = {
     " database and at the machine's load",
     "worker row not removed": "The database was away while the worker stopped: its row goes away"
     " after an hour",
+    "chat turn begun": "A message of a chat has waited for the turn before it; now it is a job",
+    "chat turn refused": "A message that had waited could not be asked (its model is served no"
+    " longer): the chat says so",
     "dispatcher waits": "The database is away; the next tick tries again",
     "dispatcher tick failed": "A defect: report it with the traceback",
     "wake not sent": "The broker did not take a message in time; the job waits in its row for the"

@@ -17,6 +17,7 @@ depends_on = None
 
 _STEP = "step_id IS NOT NULL AND archived_at IS NULL AND deleted_at IS NULL"
 _SENT = "client_message_id IS NOT NULL"
+_WAITING = "waiting IS NOT NULL"
 
 
 def upgrade() -> None:
@@ -96,6 +97,7 @@ def upgrade() -> None:
         sa.Column("reply_to_id", types.BigId, nullable=True),
         sa.Column("author_id", types.BigId, nullable=True),
         sa.Column("client_message_id", sa.String(length=255), nullable=True),
+        sa.Column("waiting", types.Json, nullable=True),
         sa.Column("failure_category", sa.String(length=64), nullable=True),
         sa.Column("failure_message", sa.String(length=500), nullable=True),
         sa.Column("created_at", types.UtcDateTime(), nullable=False),
@@ -130,6 +132,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_chat_messages_output_id", "chat_messages", ["output_id"], unique=False)
+    op.create_index(
+        "ix_chat_messages_waiting",
+        "chat_messages",
+        ["chat_id", "seq"],
+        unique=False,
+        postgresql_where=sa.text(_WAITING),
+        sqlite_where=sa.text(_WAITING),
+    )
     op.create_index(
         "uq_chat_messages_chat_id_client_message_id",
         "chat_messages",

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from api.chat_events import changes
-from app import accounts, lifecycle
+from app import accounts, chats, lifecycle
 from app.lifecycle import Completed
 from tests.api.house import OUTPUTS, House, Person
 from tests.api.server import Server, serve
+from tests.api.visiting import signed_in
 from tests.support.waiting import eventually
 
 CHATS = "/api/v1/chats"
@@ -77,6 +78,29 @@ def test_a_chat_without_a_prompt_has_no_job(house: House) -> None:
 def test_a_second_turn_at_once_is_409_turn_in_progress(house: House) -> None:
     answer = send(house, start(house))
     assert (answer.status_code, answer.get_json()["code"]) == (409, "turn_in_progress")
+
+
+def test_with_queue_a_second_message_waits_its_turn(house: House) -> None:
+    chat = start(house)
+    answer = send(house, chat, queue=True)
+    turn = answer.get_json()
+    waiting = turn["messages"][str(turn["message_ids"][1])]
+    assert (answer.status_code, turn["job"], turn["limit"]) == (201, None, None)
+    assert (waiting["status"], waiting["job_id"], waiting["failure"]) == ("pending", None, None)
+    stopped = house.post(f"{MESSAGES}/{waiting['id']}/cancel", as_=house.alice).get_json()
+    assert stopped["status"] == "cancelled"
+
+
+def test_the_pages_of_a_turns_output_open(house: House) -> None:
+    chat = start(house, prompt="Say {{secret}}")
+    job, alice = job_of(chat), signed_in(house, house.alice)
+    house.complete(job, "**Certainly**")
+    for tab in ("", "?tab=raw", "?tab=prompt", "?tab=context", "?tab=attempts", "?tab=lineage"):
+        assert alice.get(f"/llm_outputs/{job['output_id']}{tab}").status_code == 200, tab
+    assert alice.get(f"/llm_outputs/{job['output_id']}/regenerate").status_code == 200
+    assert alice.get("/llm_outputs").status_code == 200
+    again = house.post(f"{OUTPUTS}/{job['output_id']}/re_run", as_=house.alice, json={})
+    assert again.status_code == 201
 
 
 def test_messages_are_listed_from_one_on(house: House) -> None:
@@ -232,11 +256,18 @@ def test_a_stream_shows_a_turn_from_its_question_to_its_end(server: Server) -> N
         path = f"{CHATS}/{chat['id']}"
         house.call("PATCH", path, as_=house.alice, json={"title": "Renamed"})
         assert until(response, "title")[-1][2]["title"] == "Renamed"
-        send(house, chat)
+        running = job_of(send(house, chat).get_json())
         assert [name for _, name, _ in until(response, "turn_started")] == [
             "user_message",
             "turn_started",
         ]
+        send(house, chat, queue=True)
+        *_, (_, _, waiting) = until(response, "turn_waiting")
+        house.complete(running)
+        until(response, "message_completed")
+        assert len(chats.begin_waiting(house.runtime)) == 1
+        *_, (_, _, begun) = until(response, "turn_started")
+        assert (begun["id"], begun["job_id"] is None) == (waiting["id"], False)
 
 
 def test_a_reader_that_comes_back_gets_only_what_it_did_not_see(server: Server) -> None:

@@ -375,11 +375,166 @@ def test_a_turn_ends_within_its_time(talk: Talk, alice: Caller) -> None:
     assert (job.deadline - job.created_at).total_seconds() == pytest.approx(300, abs=1)
 
 
-def test_a_turns_output_is_tried_again_in_its_chat_only(talk: Talk, alice: Caller) -> None:
+def test_an_answered_turn_leads_to_outputs_of_the_same_conversation(
+    talk: Talk, alice: Caller
+) -> None:
+    taken = talk.start(alice, HOSTILE)
+    talk.answer(taken)
+    runtime, parent = talk.runtime.real, talk.job(taken)
+    again = talk.rows.read(jobs.re_run(runtime, alice, parent.id).output_id)
+    other = jobs.regenerate(runtime, alice, parent.id, model="house-model").output_id
+    assert again.script == talk.rows.read(other).script == parent.script
+    assert (again.parent_id, again.queue, again.format) == (parent.id, "high", "markdown")
+    assert talk.rows.read(other).model_name == "house-model"
+    assert talk.job(taken).id == parent.id  # the chat keeps its answer
+    plain = jobs.regenerate(runtime, alice, parent.id, template="Hello").output_id
+    assert (talk.rows.read(plain).script, talk.rows.read(plain).template_name) == (None, "Hello")
+
+
+@pytest.mark.parametrize("changes", [{"context": {"a": "b"}}, {"workitem": {"a": "b"}}])
+def test_a_turn_has_no_variables_to_change(
+    talk: Talk, alice: Caller, changes: dict[str, Any]
+) -> None:
     taken = talk.start(alice)
     talk.answer(taken)
+    with pytest.raises(InvalidParameter):
+        jobs.regenerate(talk.runtime.real, alice, talk.job(taken).id, **changes)
+
+
+def test_a_turn_that_failed_is_tried_again_in_its_chat_only(talk: Talk, alice: Caller) -> None:
+    taken = talk.start(alice)
+    runtime, output_id = talk.runtime.real, talk.job(taken).id
+    talk.rows.fail(output_id)
     with pytest.raises(Conflict, match="chat"):
-        jobs.re_run(talk.runtime.real, alice, talk.job(taken).id)
+        jobs.re_run(runtime, alice, output_id)
+    (skipped,) = jobs.retry_failed(runtime, alice).skipped
+    assert (skipped.output_id, skipped.code) == (output_id, "conflict")
+    with pytest.raises(Conflict, match="chat"):
+        jobs.changed_request(runtime, alice, output_id, {"model": ECHO})
+
+
+def test_an_erased_answer_leaves_the_chat_and_what_comes_after(talk: Talk, alice: Caller) -> None:
+    taken = talk.start(alice)
+    talk.answer(taken, "A secret")
+    with talk.runtime.database.write() as session:
+        jobs.erase(session, alice, talk.job(taken).id)
+    assert talk.shown(taken.message_ids[1]).text == ""
+    script = talk.job(talk.send(alice, taken.chat_id)).script
+    assert script is not None
+    assert "A secret" not in str(script)
+
+
+def test_a_deleted_output_leaves_an_answer_that_can_be_asked_for_again(
+    talk: Talk, alice: Caller
+) -> None:
+    taken = talk.start(alice)
+    talk.answer(taken)
+    with talk.runtime.database.write() as session:
+        session.delete(session.get_one(LLMOutput, talk.job(taken).id))
+    shown = talk.shown(taken.message_ids[1])
+    assert (shown.status, (shown.failure or {})["category"]) == ("error", "removed")
+    assert chats.retry(talk.runtime.real, alice, taken.message_ids[1]).job is not None
+
+
+# Waiting one's turn
+
+
+def queue_up(talk: Talk, caller: Caller, *contents: str) -> list[Taken]:
+    """A chat whose first turn is in progress, and messages that wait."""
+    first = talk.start(caller, contents[0])
+    rest = [talk.send(caller, first.chat_id, text, queue=True) for text in contents[1:]]
+    return [first, *rest]
+
+
+def test_a_queued_message_waits_without_a_job(talk: Talk, alice: Caller) -> None:
+    first, second = queue_up(talk, alice, "One", "Two")
+    assert (second.job, talk.shown(second.message_ids[1]).status) == (None, "pending")
+    assert chats.begin_waiting(talk.runtime.real) == []
+    assert talk.count(LLMOutput) == 1
+    talk.answer(first, "1")
+    with pytest.raises(TurnInProgress):  # in the moment before the next has begun
+        talk.send(alice, first.chat_id)
+
+
+def test_waiting_turns_begin_one_by_one_with_what_was_answered(talk: Talk, alice: Caller) -> None:
+    taken = queue_up(talk, alice, "One", "Two", "Three")
+    runtime = talk.runtime.real
+    talk.answer(taken[0], "1")
+    (second,) = chats.begin_waiting(runtime)
+    assert chats.begin_waiting(runtime) == []
+    script = talk.rows.read(second).script
+    assert script is not None
+    assert [m["content"] for m in script["messages"][1:]] == ["One", "1", "Two"]
+    talk.rows.fail(second)
+    (third,) = chats.begin_waiting(runtime)
+    assert talk.shown(taken[2].message_ids[1]).message.output_id == third
+    talk.rows.complete(third, "3")
+    assert [(t, s) for _, t, s in talk.texts(taken[0].chat_id)] == [
+        ("One", "success"), ("1", "success"), ("Two", "success"), ("", "error"),
+        ("Three", "success"), ("3", "success"),
+    ]  # fmt: skip
+
+
+def test_of_two_dispatchers_one_begins_a_turn(talk: Talk, alice: Caller) -> None:
+    first, _ = queue_up(talk, alice, "One", "Two")
+    talk.answer(first)
+    got = at_once(6, lambda _: chats.begin_waiting(talk.runtime.real))
+    assert len([one for found in got for one in found]) == 1
+    assert talk.count(LLMOutput) == 2
+
+
+def test_a_waiting_message_is_given_up(talk: Talk, alice: Caller) -> None:
+    first, second, third = queue_up(talk, alice, "One", "Two", "Three")
+    chats.cancel(talk.runtime.real, alice, second.message_ids[1])
+    assert talk.shown(second.message_ids[1]).status == "cancelled"
+    with pytest.raises(Conflict):
+        chats.cancel(talk.runtime.real, alice, second.message_ids[1])
+    talk.answer(first)
+    assert len(chats.begin_waiting(talk.runtime.real)) == 1
+    assert talk.shown(third.message_ids[1]).message.output_id is not None
+
+
+def test_nothing_begins_in_a_removed_chat(talk: Talk, alice: Caller) -> None:
+    first, _ = queue_up(talk, alice, "One", "Two")
+    chats.remove(talk.runtime.real, alice, first.chat_id)
+    assert chats.begin_waiting(talk.runtime.real) == []
+
+
+def test_a_waiting_turn_over_the_allowance_says_so(
+    talk: Talk, alice: Caller, admin: Caller
+) -> None:
+    first, second = queue_up(talk, alice, "One", "Two")
+    talk.answer(first)
+    with talk.runtime.database.write() as session:
+        accounts.update_user(session, admin, alice.user_id or 0, token_allowance=0)
+    assert chats.begin_waiting(talk.runtime.real) == []
+    failure = talk.shown(second.message_ids[1]).failure
+    assert (failure or {})["category"] == "quota"
+
+
+def test_a_waiting_turn_that_cannot_begin_does_not_hold_up_the_next(
+    recorded: RecordedRuntime, rows: Rows, alice: Caller
+) -> None:
+    talk = Talk(recorded, rows)
+    first, second = queue_up(talk, alice, "One")[0], None
+    second = talk.send(alice, first.chat_id, "Two", queue=True, model="house-model")
+    third = talk.send(alice, first.chat_id, "Three", queue=True)
+    talk.answer(first)
+    without = recorded.settings.model_copy(update={"model_aliases": {}})
+    runtime = replace(recorded, settings=without).real
+    assert chats.begin_waiting(runtime) == []
+    assert talk.shown(second.message_ids[1]).status == "error"
+    assert len(chats.begin_waiting(runtime)) == 1
+    assert talk.shown(third.message_ids[1]).status == "pending"
+
+
+def test_so_many_messages_wait_and_no_more(
+    talk: Talk, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chats.turns.MOST_WAITING", 2)
+    first, *_ = queue_up(talk, alice, "One", "Two", "Three")
+    with pytest.raises(TurnInProgress):
+        talk.send(alice, first.chat_id, "Four", queue=True)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,33 @@ def test_a_turn_is_answered_and_streamed(any_platform: Platform) -> None:
     assert told == row.raw_response
 
 
+def test_a_turn_that_breaks_off_keeps_what_was_written(any_platform: Platform) -> None:
+    taken = ask(any_platform, model="simulator/mid-error")
+    assert taken.job is not None
+    (row,) = any_platform.wait_ended(taken.job)
+    shown = answer(any_platform, taken)
+    assert (shown.status, row.tries) == ("error", 1)  # what was seen is not taken back
+    assert shown.text
+    assert shown.text not in (row.raw_response or "")
+    assert (shown.failure or {})["category"] == "incomplete_response"
+
+
+def test_a_turn_of_which_nothing_was_seen_is_tried_again(any_platform: Platform) -> None:
+    taken = ask(any_platform, model="simulator/500+once")
+    assert taken.job is not None
+    any_platform.wait_ended(taken.job)
+    assert answer(any_platform, taken).status == "success"
+
+
+def test_a_queued_turn_begins_when_the_one_before_has_ended(any_platform: Platform) -> None:
+    first = ask(any_platform, model="simulator/latency-0.5")
+    said = Request(content="And?", queue=True, model="simulator/echo")
+    second = chats.send(any_platform.runtime, any_platform.caller, first.chat_id, said)
+    assert second.job is None
+    eventually(lambda: answer(any_platform, second).status == "success", timeout=20)
+    assert "And?" in answer(any_platform, second).text
+
+
 def test_a_stopped_turn_keeps_what_was_written(any_platform: Platform) -> None:
     taken = ask(any_platform, model=WRITES_SLOWLY)
     job = taken.job
