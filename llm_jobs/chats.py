@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -128,6 +128,17 @@ class Chats:
     def share(self, chat: Any, user_id: int, role: str = "can_view") -> None:
         """Let somebody in: `can_view`, `can_edit` (they may write), `full_access` or `owner`."""
         self._post(f"{_CHATS}/{_number(chat)}/grants", user_id=user_id, role=role)
+
+    def grants(self, chat: Any) -> Sequence[Facts]:
+        """Who may what in a chat."""
+        found: Sequence[Facts] = self._send("GET", f"{_CHATS}/{_number(chat)}/grants")["data"]
+        return found
+
+    def status(self) -> Facts:
+        """Whether one can be answered now, what stands in the way, and what of the allowance is
+        left.
+        """
+        return self._send("GET", "/api/v1/chat/status")
 
     def unshare(self, chat: Any, user_id: int) -> None:
         """Let somebody see a chat no more."""

@@ -183,7 +183,7 @@ class TurnJob(Shown):
 
 
 class Allowance(Shown):
-    """Why nothing was asked."""
+    """Tokens of a user; null without a limit."""
 
     token_allowance: int | None
     tokens_used: int
@@ -220,3 +220,24 @@ class GrantGiven(Shown):
     chat_id: int
     user_id: int
     role: GrantRole
+
+
+class GrantShown(GrantGiven):
+    """Somebody who was let in."""
+
+    name: str
+
+
+class GrantList(Shown):
+    """Who may what in a chat."""
+
+    data: list[GrantShown]
+
+
+class ChatStatus(Allowance):
+    """Whether you can be answered in chats now, and what is left of your allowance."""
+
+    available: bool
+    reason: Literal["role", "quota", "platform"] | None
+    message: str | None = Field(description="What stands in the way, for people.")
+    model: str | None = Field(description="Which model answers in chats that name none.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response, request
@@ -17,8 +18,10 @@ from api.schemas.chats import (
     ChatMade,
     ChatShown,
     ChatsQuery,
+    ChatStatus,
     GrantBody,
     GrantGiven,
+    GrantList,
     Message,
     MessageBody,
     MessageList,
@@ -91,6 +94,17 @@ def list_chats(call: Call[Empty, ChatsQuery]) -> Reply:
     with call.runtime.database.read() as session:
         page = chats.list_chats(session, call.caller, **call.query.model_dump())
         return page_reply(page, lambda rows: chats.describe_many(session, call.caller, rows))
+
+
+@routes.get(
+    "/chat/status",
+    access=_READ,
+    answers={200: Answer(description="What a chat panel shows.", model=ChatStatus)},
+)
+def get_chat_status(call: Call[Empty, Empty]) -> Reply:
+    """Show whether one can be answered in chats now, or what stands in the way."""
+    found = chats.availability(call.runtime, call.caller)
+    return Reply(body={"available": found.reason is None, **asdict(found)})
 
 
 @routes.get(
@@ -274,6 +288,17 @@ def share_chat(call: Call[GrantBody, Empty], chat_id: int) -> Reply:
     with call.runtime.database.write() as session:
         given = chats.grant(session, call.caller, chat_id, **call.body.model_dump())
     return Reply(body=given)
+
+
+@routes.get(
+    "/chats/<row:chat_id>/grants",
+    access=_READ,
+    answers={200: Answer(description="Who may what in it.", model=GrantList)},
+)
+def list_chat_grants(call: Call[Empty, Empty], chat_id: int) -> Reply:
+    """List who was let into a chat, its creator first."""
+    with call.runtime.database.read() as session:
+        return Reply(body={"data": chats.list_grants(session, call.caller, chat_id)})
 
 
 @routes.delete(

@@ -7,13 +7,15 @@
     input.py      what the model gets: who it is, what was said before, the new message
     pages.py      where a person is in somebody's application, as the model is told
     titles.py     a chat's title from its first message
+    availability.py  whether somebody can be answered now, and what is left to them
     views.py      chats and messages as clients see them; a message's status is its job's
 
 A turn inherits everything from its job: retries, recovery, deadlines, cost, feedback. Nothing here
 knows HTTP or a provider.
 """
 
-from app.chats.access import get_chat, grant, revoke
+from app.chats.access import get_chat, grant, list_grants, revoke
+from app.chats.availability import Availability, availability
 from app.chats.input import KINDS
 from app.chats.line import begin_waiting
 from app.chats.threads import NewChat, change_title, create, list_chats, remove
@@ -28,9 +30,11 @@ from app.chats.views import (
 
 __all__ = [
     "KINDS",
+    "Availability",
     "NewChat",
     "Request",
     "Taken",
+    "availability",
     "begin_waiting",
     "cancel",
     "change_title",
@@ -41,6 +45,7 @@ __all__ = [
     "get_chat",
     "grant",
     "list_chats",
+    "list_grants",
     "messages_after",
     "newest_messages",
     "news_of",

@@ -108,6 +108,21 @@ def grant(
     return {"chat_id": chat.id, "user_id": user_id, "role": role}
 
 
+def list_grants(session: Session, caller: Caller, chat_id: int) -> list[dict[str, Any]]:
+    """Who may what in a chat, its creator included. Raises NotFound."""
+    chat = get_chat(session, caller, chat_id)
+    query = (
+        select(ChatGrant.user_id, User.name, ChatGrant.role)
+        .join(User, User.id == ChatGrant.user_id)
+        .where(ChatGrant.chat_id == chat.id)
+        .order_by(ChatGrant.created_at, ChatGrant.user_id)
+    )
+    return [
+        {"chat_id": chat.id, "user_id": row.user_id, "name": row.name, "role": row.role}
+        for row in session.execute(query)
+    ]
+
+
 def revoke(session: Session, caller: Caller, chat_id: int, *, user_id: int) -> None:
     """Take somebody's grant back. Raises NotFound, Forbidden, Conflict for the creator's."""
     chat = held_chat(session, caller, chat_id, need=ChatRole.OWNER)

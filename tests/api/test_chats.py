@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from api.chat_events import changes
 from app import accounts, chats, lifecycle
 from app.lifecycle import Completed
+from app.recent import Recent
 from tests.api.house import OUTPUTS, House, Person
 from tests.api.server import Server, serve
+from tests.api.test_operations import work
 from tests.api.visiting import signed_in
 from tests.support.waiting import eventually
 
@@ -140,6 +143,45 @@ def test_over_the_allowance_it_is_201_with_the_limit(house: House) -> None:
     assert chat["limit"] == {"token_allowance": 0, "tokens_used": 0, "tokens_left": 0}
     failed = chat["messages"][str(chat["message_ids"][1])]
     assert (failed["status"], failed["failure"]["category"]) == ("error", "quota")
+
+
+@pytest.fixture
+def health_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("app.operations.health"), "_notices", Recent(-1))
+
+
+@pytest.mark.usefixtures("health_is_read_anew")
+def test_the_status_says_what_stands_in_the_way_and_what_is_left(house: House) -> None:
+    def status() -> Any:
+        return house.get("/api/v1/chat/status", as_=house.alice).get_json()
+
+    work(house, "w1")
+    with house.database.write() as session:
+        ada = accounts.caller_of(accounts.find_user(session, "ada@example.org"))  # type: ignore[arg-type]
+        accounts.update_user(session, ada, house.alice.user_id, token_allowance=9)
+    open_ = status()
+    assert (open_["available"], open_["reason"], open_["tokens_left"]) == (True, None, 9)
+    with house.database.write() as session:
+        accounts.update_user(session, ada, house.alice.user_id, token_allowance=0)
+    assert (status()["available"], status()["reason"]) == (False, "quota")
+
+
+@pytest.mark.usefixtures("health_is_read_anew")
+def test_without_a_worker_the_status_says_so(house: House) -> None:
+    closed = house.get("/api/v1/chat/status", as_=house.alice).get_json()
+    assert (closed["available"], closed["reason"]) == (False, "platform")
+    assert "No worker" in closed["message"]
+
+
+def test_those_in_a_chat_are_listed(house: House) -> None:
+    chat = start(house)
+    grants = f"{CHATS}/{chat['id']}/grants"
+    house.post(grants, as_=house.alice, json={"user_id": house.bob.user_id, "role": "can_edit"})
+    listed = house.get(grants, as_=house.bob).get_json()["data"]
+    assert [(one["user_id"], one["role"]) for one in listed] == [
+        (house.alice.user_id, "owner"),
+        (house.bob.user_id, "can_edit"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -416,6 +416,8 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("judgeMessage", 200): on_chat("judgeMessage", ended="complete"),
     ("judgeMessage", 409): on_chat("judgeMessage", of_question=True),
     ("streamChat", 200): on_chat("streamChat"),
+    ("getChatStatus", 200): done("getChatStatus"),
+    ("listChatGrants", 200): on_chat("listChatGrants"),
     ("shareChat", 200): on_chat("shareChat"),
     ("shareChat", 409): its_creator("shareChat"),
     ("unshareChat", 204): on_chat("unshareChat"),

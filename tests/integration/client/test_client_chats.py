@@ -78,9 +78,11 @@ def test_a_chat_is_renamed_shared_judged_and_removed(platform: Platform, client:
     with Client(platform.url, key) as his:
         (seen,) = his.chats.list()
         assert (seen["id"], seen["role"]) == (chat["id"], "can_view")
+        assert [g["user_id"] for g in his.chats.grants(chat)][1:] == [bob.id]
         client.chats.unshare(chat, bob.id)
         with pytest.raises(ApiError, match="Unknown chat"):
             his.chats.get(chat)
+    assert client.chats.status()["reason"] == "platform"  # no worker runs here
     assert client.chats.rename(chat, "Greeting")["title"] == "Greeting"
     assert client.chats.get(chat)["messages"][str(chat["message_ids"][1])]["feedback"] == (
         "thumbs_down"
