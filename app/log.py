@@ -64,9 +64,10 @@ def retry_event(number: int, of: int, seconds: float) -> str:
 
 def shown_template(template: str, *, script: object = None, prompt_name: str | None = None) -> str:
     """What a log line may show of a template: its first 80 characters, never a value. A definition
-    (`script`) goes by its name; of one that came with its job nothing is shown.
+    (`script`) goes by its name; of one that came with its job nothing is shown. A script that has a
+    kind, such as a turn of a chat, is filed under it.
     """
-    if script is not None:
+    if script is not None and not (isinstance(script, Mapping) and "kind" in script):
         return prompt_name or "[definition]"
     return template[:TEMPLATE_CHARACTERS]
 

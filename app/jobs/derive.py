@@ -26,7 +26,7 @@ from app.jobs.request import IdempotencyRequest, JobRequest, Submission
 from app.jobs.scripts import with_names
 from app.jobs.submit import accept
 from app.lifecycle import NewJob
-from app.prompts.chat import is_chat
+from app.prompts.chat import beside, is_chat, is_in_chat
 from app.prompts.script import script_from
 from app.runtime import Runtime
 from app.settings import Settings
@@ -138,8 +138,8 @@ def _child(
     settings: Settings, parent: LLMOutput, derivation: Derivation, request: JobRequest
 ) -> NewJob:
     job = understand(settings, request).job
-    if is_chat(parent.script) and request.template == parent.template_name:
-        job = replace(job, script=parent.script)  # the same conversation, literal as it is
+    if parent.script and is_chat(parent.script) and request.template == parent.template_name:
+        job = replace(job, script=beside(parent.script))
     return replace(
         job,
         parent_id=parent.id,
@@ -183,7 +183,7 @@ def _refuse_unless_ended(parent: LLMOutput, derivation: Derivation) -> None:
         raise Conflict(f"Output {parent.id} is still {parent.status}: wait for its end, or cancel")
     if parent.erased_at is not None:
         raise Conflict(f"Output {parent.id} was erased: there is nothing to run again")
-    unanswered = parent.status != Status.COMPLETED and is_chat(parent.script)
+    unanswered = parent.status != Status.COMPLETED and is_in_chat(parent.script)
     if unanswered and derivation is Derivation.RE_RUN:
         raise Conflict(f"Output {parent.id} is a turn of a chat: try its message again there")
 

@@ -22,6 +22,16 @@ def is_chat(script: Mapping[str, Any] | None) -> bool:
     return script is not None and script.get("kind") == KIND
 
 
+def is_in_chat(script: Mapping[str, Any] | None) -> bool:
+    """The same, of a job that a chat began: asking it again is the chat's business."""
+    return script is not None and is_chat(script) and not script.get("beside")
+
+
+def beside(script: Mapping[str, Any]) -> dict[str, Any]:
+    """The same conversation for a job of its own beside the chat."""
+    return {**script, "beside": True}
+
+
 def chat_script(messages: Sequence[Message]) -> dict[str, Any]:
     """As the row keeps it; the last message is the one to be answered."""
     return {"kind": KIND, "messages": [{"role": m.role, "content": m.content} for m in messages]}

@@ -62,12 +62,12 @@ def test_a_chat_turn_of_a_killed_worker_is_answered_all_the_same(
     make_platform_on_sqlite: MakePlatform,
 ) -> None:
     platform = make_platform_on_sqlite()
-    said = Request(content="Hello")
-    wanted = NewChat(model="simulator/latency-1.5", first=said)
-    taken = chats.create(platform.runtime, platform.caller, wanted)
-    assert taken.job is not None
-    platform.wait_call(taken.job)
-    platform.workers[0].kill()
+    wanted = NewChat(model="simulator/echo", first=Request(content="Hello"))
+    with platform.simulator.held():
+        taken = chats.create(platform.runtime, platform.caller, wanted)
+        assert taken.job is not None
+        platform.wait_call(taken.job)
+        platform.workers[0].kill()
     platform.workers[0].start()
     platform.wait_ended(taken.job, timeout=40)
     with platform.runtime.database.read() as session:

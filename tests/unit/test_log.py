@@ -173,5 +173,10 @@ def test_a_template_is_shown_by_its_first_characters() -> None:
     assert log.shown_template("x" * 100) == "x" * 80
 
 
+def test_a_turn_of_a_chat_is_shown_by_its_kind() -> None:
+    script = {"kind": "chat", "messages": [{"role": "user", "content": "a secret"}]}
+    assert log.shown_template("chat/general", script=script) == "chat/general"
+
+
 def test_a_retry_is_named_as_the_seed_names_it() -> None:
     assert log.retry_event(1, 5, 6.3333) == "LLMJob retry 1/5 in 6.33 seconds"

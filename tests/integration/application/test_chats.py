@@ -383,7 +383,8 @@ def test_an_answered_turn_leads_to_outputs_of_the_same_conversation(
     runtime, parent = talk.runtime.real, talk.job(taken)
     again = talk.rows.read(jobs.re_run(runtime, alice, parent.id).output_id)
     other = jobs.regenerate(runtime, alice, parent.id, model="house-model").output_id
-    assert again.script == talk.rows.read(other).script == parent.script
+    said = [(row.script or {})["messages"] for row in (parent, again, talk.rows.read(other))]
+    assert said[0] == said[1] == said[2]
     assert (again.parent_id, again.queue, again.format) == (parent.id, "high", "markdown")
     assert talk.rows.read(other).model_name == "house-model"
     assert talk.job(taken).id == parent.id  # the chat keeps its answer
@@ -399,6 +400,15 @@ def test_a_turn_has_no_variables_to_change(
     talk.answer(taken)
     with pytest.raises(InvalidParameter):
         jobs.regenerate(talk.runtime.real, alice, talk.job(taken).id, **changes)
+
+
+def test_what_was_run_beside_a_chat_is_run_again_when_it_failed(talk: Talk, alice: Caller) -> None:
+    taken, runtime = talk.start(alice), talk.runtime.real
+    talk.answer(taken)
+    beside = jobs.re_run(runtime, alice, talk.job(taken).id).output_id
+    talk.rows.fail(beside)
+    again = talk.rows.read(jobs.re_run(runtime, alice, beside).output_id)
+    assert (again.parent_id, again.root_id) == (beside, talk.job(taken).id)
 
 
 def test_a_turn_that_failed_is_tried_again_in_its_chat_only(talk: Talk, alice: Caller) -> None:

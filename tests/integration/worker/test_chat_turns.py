@@ -60,10 +60,11 @@ def test_a_turn_of_which_nothing_was_seen_is_tried_again(any_platform: Platform)
 
 
 def test_a_queued_turn_begins_when_the_one_before_has_ended(any_platform: Platform) -> None:
-    first = ask(any_platform, model="simulator/latency-0.5")
-    said = Request(content="And?", queue=True, model="simulator/echo")
-    second = chats.send(any_platform.runtime, any_platform.caller, first.chat_id, said)
-    assert second.job is None
+    with any_platform.simulator.held():
+        first = ask(any_platform)
+        said = Request(content="And?", queue=True)
+        second = chats.send(any_platform.runtime, any_platform.caller, first.chat_id, said)
+        assert second.job is None
     eventually(lambda: answer(any_platform, second).status == "success", timeout=20)
     assert "And?" in answer(any_platform, second).text
 
