@@ -183,6 +183,10 @@ EXPLANATIONS: Mapping[str, Explanation] = {
             "It has moved on meanwhile.",
             "Load it again to see how it stands now.",
         ),
+        "turn_in_progress": (
+            "The answer before it is still being written.",
+            "Wait for its end, stop it, or let the message wait its turn.",
+        ),
         "payload_too_large": ("The request is too large.", "Send less at once."),
         "unsupported_media_type": (
             "The body's type is not one that is read here.",
