@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
 
 from app import jobs
 from app.streaming import StreamEvent
@@ -58,13 +57,16 @@ def test_live_events_and_cancels_work_again_when_redis_is_back(
 
 
 def _followed(platform: Platform) -> list[StreamEvent]:
-    """The deltas a follower sees of a new job."""
-    soon = datetime.now(UTC) + timedelta(seconds=1)
-    job = platform.submit(model="simulator/tokens-40+rate-100", run_at=soon)
+    """The deltas a follower sees of a new job, which begins when it listens."""
+    job = platform.submit_for_later(model="simulator/tokens-40+rate-100")
     deltas: list[StreamEvent] = []
 
     def follow() -> None:
-        for event in platform.runtime.events.follow(job.job_id, keepalive_seconds=1):
+        begun = False
+        for event in platform.runtime.events.follow(job.job_id, keepalive_seconds=0.2):
+            if not begun:
+                platform.begin(job)
+                begun = True
             if event.event == "delta":
                 deltas.append(event)
             if event.data.get("status") == "completed":

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,14 @@ class Platform:
     def submit_many(self, number: int, **wanted: Any) -> list[Submission]:
         """The same, `number` times in one transaction."""
         return jobs.submit_many(self.runtime, self.caller, [_request(wanted)] * number)
+
+    def submit_for_later(self, **wanted: Any) -> Submission:
+        """A job that waits until `begin`: nothing happens to it before a test is ready."""
+        return self.submit(run_at=datetime.now(UTC) + timedelta(hours=1), **wanted)
+
+    def begin(self, job: Submission) -> None:
+        """Make a job of `submit_for_later` due now."""
+        jobs.advance(self.runtime, self.caller, job.job_id)
 
     def insert(self, **columns: Any) -> int:
         """A pending row that nobody has looked at, and no message: what a test forges by hand."""

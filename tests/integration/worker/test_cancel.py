@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app import jobs, lifecycle
 from app.errors import Conflict
-from app.queue import celery_app
+from app.queue import Wake, celery_app
 from models import LLMOutput
 from tests.support.platform import Platform
 from tests.support.waiting import eventually
@@ -60,10 +59,11 @@ def test_what_had_been_written_is_kept(any_platform: Platform) -> None:
 
 
 def test_a_job_cancelled_before_its_claim_is_never_called(any_platform: Platform) -> None:
-    job = any_platform.submit(run_at=datetime.now(UTC) + timedelta(seconds=0.5))
+    job = any_platform.submit_for_later()
     assert cancel(any_platform, job).status == "cancelled"
-    later = any_platform.submit(run_at=datetime.now(UTC) + timedelta(seconds=0.7))
-    any_platform.wait_ended(later)
+    late = Wake(job.output_id, job.job_id, queue="default", template="raw-0", model="m")
+    any_platform.runtime.wake.send([late])
+    any_platform.wait_ended(any_platform.submit())
     assert any_platform.calls(job) == 0
     assert any_platform.attempts(job) == []
 
@@ -150,10 +150,11 @@ def test_revoking_a_running_task_cancels_its_job(any_platform: Platform) -> None
 
 
 def test_revoking_a_task_that_waits_cancels_its_job(any_platform: Platform) -> None:
-    job = any_platform.submit(run_at=datetime.now(UTC) + timedelta(seconds=0.7))
+    job = any_platform.submit_for_later()
     with celery_app(any_platform.runtime.settings) as app:
         app.control.revoke(job.job_id, reply=True, timeout=5, limit=1)
-    (row,) = any_platform.wait_ended(job, timeout=5)
+    any_platform.begin(job)
+    (row,) = any_platform.wait_ended(job)
     assert row.status == "cancelled"
     assert any_platform.calls(job) == 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from app.jobs import Submission
@@ -22,6 +21,7 @@ class Follower:
 
     def __init__(self, platform: Platform, job: Submission, after: str = "0-0") -> None:
         self.events: list[StreamEvent] = []
+        self.listening = threading.Event()
         self._source = platform.runtime.events.follow(job.job_id, after, keepalive_seconds=0.2)
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -47,6 +47,7 @@ class Follower:
 
     def _follow(self) -> None:
         for event in self._source:
+            self.listening.set()
             if event.event != "keepalive":
                 self.events.append(event)
             if self._enough.is_set():
@@ -55,20 +56,19 @@ class Follower:
 
 @contextmanager
 def following(platform: Platform, job: Submission, after: str = "0-0") -> Iterator[Follower]:
+    """A follower; it listens before the job begins (`after`: the job has begun long ago)."""
     follower = Follower(platform, job, after)
     try:
+        if after == "0-0":
+            assert follower.listening.wait(15)
+            platform.begin(job)
         yield follower
     finally:
         follower.stop()
 
 
-def later(platform: Platform, model: str, **wanted: object) -> Submission:
-    """A job that begins when there has been time to start listening."""
-    return platform.submit(model=model, run_at=datetime.now(UTC) + timedelta(seconds=0.7), **wanted)
-
-
 def test_a_follower_sees_the_text_while_it_is_written(any_platform: Platform) -> None:
-    job = later(any_platform, WRITES)
+    job = any_platform.submit_for_later(model=WRITES)
     with following(any_platform, job) as follower:
         follower.until(lambda: follower.text)
         assert any_platform.row(job).status == "processing"
@@ -83,7 +83,7 @@ def test_a_follower_sees_the_text_while_it_is_written(any_platform: Platform) ->
 
 
 def test_a_follower_sees_each_change_of_status(any_platform: Platform) -> None:
-    job = later(any_platform, "simulator/500-once")
+    job = any_platform.submit_for_later(model="simulator/500-once")
     with following(any_platform, job) as follower:
         follower.until(lambda: follower.statuses[-1:] == ["completed"])
     # The end may be heard twice: as news, and by looking the row up.
@@ -92,7 +92,7 @@ def test_a_follower_sees_each_change_of_status(any_platform: Platform) -> None:
 
 
 def test_a_further_call_begins_with_a_reset(platform: Platform) -> None:
-    job = later(platform, "simulator/cut-once+tokens-60")
+    job = platform.submit_for_later(model="simulator/cut-once+tokens-60")
     with following(platform, job) as follower:
         follower.until(lambda: follower.statuses[-1:] == ["completed"])
     (row,) = platform.wait_ended(job)
@@ -104,7 +104,7 @@ def test_a_further_call_begins_with_a_reset(platform: Platform) -> None:
 
 
 def test_a_reader_that_comes_back_goes_on_where_it_was(platform: Platform) -> None:
-    job = later(platform, WRITES)
+    job = platform.submit_for_later(model=WRITES)
     with following(platform, job) as first:
         first.until(lambda: len(first.named("delta")) >= 2)
     seen = first.named("delta")
@@ -117,9 +117,10 @@ def test_a_reader_that_comes_back_goes_on_where_it_was(platform: Platform) -> No
 
 
 def test_only_jobs_that_somebody_follows_are_streamed(platform: Platform) -> None:
-    followed, alone = later(platform, "simulator/echo"), later(platform, "simulator/echo")
+    followed, alone = platform.submit_for_later(), platform.submit_for_later()
     with following(platform, followed) as follower:
         follower.until(lambda: follower.statuses[-1:] == ["completed"])
+    platform.begin(alone)
     platform.wait_ended(alone)
     assert [platform.simulator.calls(j.job_id)[0].stream for j in (followed, alone)] == [
         True,
