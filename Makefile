@@ -18,6 +18,7 @@ run: ## Start everything on the embedded default, run a first job, keep serving 
 
 test: ## Run the tests (a part of them: ARGS=tests/api)
 	@sh scripts/set-up dev
+	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile $(ARGS) || sh scripts/judge-pytest $$? $(ARGS)
 
 check: ## Formatting, lint, types and the layers' import rules
