@@ -1,4 +1,5 @@
-"""The trail of administrative acts: who did what, to what, and when. Rows are only ever added.
+"""The trail of administrative acts: who did what, to what, and when. Rows are only ever added;
+only the address of an erased person becomes nobody's (`app.retention`).
 
 Each act is recorded where it is done, in its own transaction: an act that is undone leaves no
 trace, and none that stands is missing. No secret is ever among the details.
@@ -31,6 +32,7 @@ class Action(StrEnum):
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
     USER_DEACTIVATED = "user.deactivated"
+    USER_ERASED = "user.erased"
     PASSWORD_SET = "user.password_set"  # noqa: S105 - the act's name
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

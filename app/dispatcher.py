@@ -29,6 +29,9 @@ SWEEP_SECONDS = 2.0
 
 PRUNE_SECONDS = 600.0
 
+FORGET_SECONDS = 2.0
+"""How soon the next step of forgetting follows one that found something."""
+
 STATISTICS_SECONDS = 5.0
 """How often what has happened is counted; sooner while there is more than one round counts."""
 
@@ -50,6 +53,7 @@ class Dispatcher:
         self._settings = runtime.settings
         self._last: dict[str, float] = {}
         self._rescues_after = 0.0
+        self._forget_again_seconds = 0.0
 
     def tick(self) -> float:
         """One round; returns the seconds until the next.
@@ -75,6 +79,8 @@ class Dispatcher:
             self._sweep()
         if self._is_time_for("prune", PRUNE_SECONDS):
             self._prune()
+        if self._is_time_for("forget", self._forget_again_seconds):
+            self._forget()
 
     def _sweep(self) -> None:
         """Expire, rescue, lift pauses; then tell Flower and waiters."""
@@ -134,6 +140,18 @@ class Dispatcher:
             prune_idempotency_keys(session)
         with self._runtime.database.write() as session:
             statistics.prune(session)
+
+    def _forget(self) -> None:
+        """One step of what is too old; soon the next one, while there is more."""
+        from app.retention import Keeping, forget
+
+        keeping, done = Keeping.by(self._settings), None
+        if not keeping.forever:
+            with self._runtime.database.write() as session:
+                done = forget(session, keeping)
+        if done:
+            log.info("forgotten", texts=done.texts, rows=done.rows, chats=done.chats)
+        self._forget_again_seconds = FORGET_SECONDS if done else PRUNE_SECONDS
 
     def _count(self) -> None:
         """Fold what has happened into the statistics; look before writing, as in `_take`."""

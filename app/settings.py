@@ -160,6 +160,22 @@ class Settings(BaseSettings):
     chat_title_max: int = Field(40, alias="LLM_JOBS_CHAT_TITLE_MAX", ge=8, le=255)
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
 
+    # What is forgotten
+    keep_texts_days: float | None = Field(
+        None,
+        alias="LLM_JOBS_KEEP_TEXTS_DAYS",
+        gt=0,
+        le=36_500,
+        description="Then an ended job loses its texts. Unset: never.",
+    )
+    keep_rows_days: float | None = Field(
+        None,
+        alias="LLM_JOBS_KEEP_ROWS_DAYS",
+        gt=0,
+        le=36_500,
+        description="Then an ended job's row goes. Unset: never.",
+    )
+
     # Calling a platform from elsewhere: `llm_jobs`, and the command line
     client_url: str = Field("", alias="LLM_JOBS_URL", description="Its address.")
     client_api_key: SecretStr | None = Field(None, alias="LLM_JOBS_API_KEY")

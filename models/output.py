@@ -256,6 +256,13 @@ class LLMOutput(Base):
             postgresql_where=text("status IN ('failed', 'cancelled')"),
             sqlite_where=text("status IN ('failed', 'cancelled')"),
         ),
+        # Ended rows that still have their texts, oldest end first: what retention looks for.
+        Index(
+            "ix_llm_outputs_texts",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL AND erased_at IS NULL"),
+            sqlite_where=text("finished_at IS NOT NULL AND erased_at IS NULL"),
+        ),
         # Rows people look for and of which there are few: lists of them open at once.
         *(
             Index(

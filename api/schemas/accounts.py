@@ -52,6 +52,15 @@ class UserShown(Shown):
     updated_at: datetime
 
 
+class ErasureShown(Shown):
+    """What went with a person."""
+
+    texts: int = Field(description="Jobs that lost their texts now.")
+    chats: int
+    prompts: int = Field(description="Private ones; shared ones stay.")
+    running: int = Field(description="Jobs that are still being stopped; the name goes after them.")
+
+
 class UserList(ListOf[UserShown]):
     """A page of users."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from api.auth import ADMINISTRATOR, ANY_KEY
 from api.replies import Reply, page_reply
 from api.routing import Answer, Call, Routes
-from api.schemas.accounts import Me, UserBody, UserChange, UserList, UserShown
+from api.schemas.accounts import ErasureShown, Me, UserBody, UserChange, UserList, UserShown
 from api.schemas.common import Empty, PageQuery
 from api.v1.keys import shown_key
 from app import accounts
+from app.retention import erase_person
 from models import ApiKey, Scope, User
 
 routes = Routes("/api/v1", tag="accounts")
@@ -73,6 +75,21 @@ def update_user(call: Call[UserChange, Empty], user_id: int) -> Reply:
     with call.runtime.database.write() as session:
         user = accounts.update_user(session, call.caller, user_id, **changes)
         return Reply(body=shown_user(user))
+
+
+@routes.post(
+    "/users/<row:user_id>/erase",
+    access=ADMINISTRATOR,
+    answers={200: Answer(description="What was erased, and what still runs.", model=ErasureShown)},
+    errors={409: "Nobody would be left to administrate."},
+)
+def erase_user(call: Call[Empty, Empty], user_id: int) -> Reply:
+    """Erase a person for good: texts of jobs, chats, private prompts, sign-ins, keys, and the name.
+
+    Jobs that wait are cancelled. While some are `running` they are asked to stop: ask again then.
+    What was spent stays counted, and so does the row, under a name that says nothing.
+    """
+    return Reply(body=asdict(erase_person(call.runtime, call.caller, user_id)))
 
 
 def shown_user(user: User) -> dict[str, Any]:

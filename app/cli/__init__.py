@@ -1,7 +1,8 @@
 """The command line `llm-jobs`.
 
     local.py    what touches this machine's database and processes: dev, migrate, doctor, keys, …
-    users.py    users and their passwords; machine.py is what local commands stand on
+    users.py    users and their passwords; forgetting.py what goes by age, or with a person
+    machine.py  what local commands stand on
     remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
     prompts.py  … to the library of prompts: import, show, diff, label, publish, roll back
     acting.py   … and to an output that is there: rerun, regenerate, feedback, why, advance, cancel
@@ -35,6 +36,7 @@ _COMMANDS = {
     "list": "remote:list_outputs",
     "migrate": "local:migrate",
     "prompts": "prompts:prompts",
+    "prune": "forgetting:prune",
     "regenerate": "acting:regenerate",
     "rerun": "acting:rerun",
     "show": "remote:show",

@@ -79,6 +79,19 @@ def users_set_password(email: str, generate: bool, unless_set: bool) -> None:
     note(f"password of {user.email} set")
 
 
+@users.command("erase")
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def users_erase(user: str, yes: bool) -> None:
+    """Erase a person: every text, chat and private prompt of theirs, and their name.
+
+    USER is an address or a number. What their jobs cost stays in the books.
+    """
+    from app.cli.forgetting import erase
+
+    erase(user, ask=not yes)
+
+
 def _read_password() -> str:
     """The first line of standard input; from a terminal it is not shown."""
     if sys.stdin.isatty():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
@@ -49,9 +51,19 @@ def erase(session: Session, caller: Caller, output_id: int) -> LLMOutput:
         raise Conflict(f"The job is still {output.status}: cancel it first")
     if output.erased_at is not None:
         return output
+    erase_texts(session, [output.id])
+    audit.record(session, caller, Action.OUTPUT_ERASED, subject=f"output:{output.id}")
+    session.refresh(output)
+    return output
+
+
+def erase_texts(session: Session, output_ids: Sequence[int]) -> None:
+    """Remove every text of rows that have ended, and of their attempts; asks nobody."""
+    if not output_ids:
+        return
     session.execute(
         update(LLMOutput)
-        .where(LLMOutput.id == output.id)
+        .where(LLMOutput.id.in_(output_ids))
         .values(
             {
                 **{getattr(LLMOutput, name): None for name in _TEXTS},
@@ -63,10 +75,7 @@ def erase(session: Session, caller: Caller, output_id: int) -> LLMOutput:
     )
     session.execute(
         update(Attempt)
-        .where(Attempt.output_id == output.id)
+        .where(Attempt.output_id.in_(output_ids))
         .values(text=None, error_message=None, exchange=None)
     )
-    session.execute(delete(ItemReview).where(ItemReview.output_id == output.id))
-    audit.record(session, caller, Action.OUTPUT_ERASED, subject=f"output:{output.id}")
-    session.refresh(output)
-    return output
+    session.execute(delete(ItemReview).where(ItemReview.output_id.in_(output_ids)))

@@ -6,13 +6,14 @@ that does it (`votes.py`, `recoveries.py`). Read by the metrics (`totals.py`, `g
 the Quality page (`quality.py`, with `history.py`, `intervals.py` and `buckets.py`).
 """
 
-from app.statistics.folding import Folded, fold, is_there_news, lag_seconds, prune
+from app.statistics.folding import Folded, counted, fold, is_there_news, lag_seconds, prune
 from app.statistics.recoveries import note_recoveries
 from app.statistics.votes import count_vote
 
 __all__ = [
     "Folded",
     "count_vote",
+    "counted",
     "fold",
     "is_there_news",
     "lag_seconds",

@@ -15,7 +15,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -101,6 +101,15 @@ def fold(session: Session, *, most: int | None = None) -> Folded:
     sheet.write(session)
     _move(session, marks)
     return Folded(sheet.events, behind)
+
+
+def counted(session: Session) -> ColumnElement[bool]:
+    """The condition of rows of which everything has been counted; they may go."""
+    marks = _read_marks(session)
+    if len(marks) < len(Stream):
+        return false()
+    moments = [mark.upto for stream, mark in marks.items() if stream != Stream.ACCEPTED]
+    return and_(_T.c.id <= marks[Stream.ACCEPTED].upto_id, _T.c.finished_at < min(moments))
 
 
 def prune(session: Session) -> int:

@@ -61,6 +61,7 @@ PARTS = {
     "chat turn begun": "A message of a chat has waited for the turn before it; now it is a job",
     "chat turn refused": "A message that had waited could not be asked (its model is served no"
     " longer): the chat says so",
+    "forgotten": "What the settings keep for so long only has gone: texts, rows, removed chats",
     "dispatcher waits": "The database is away; the next tick tries again",
     "dispatcher tick failed": "A defect: report it with the traceback",
     "wake not sent": "The broker did not take a message in time; the job waits in its row for the"

@@ -82,6 +82,7 @@ NEEDS: dict[str, str] = {
     "listUsers": ADMINISTRATOR,
     "createUser": ADMINISTRATOR,
     "updateUser": ADMINISTRATOR,
+    "eraseUser": ADMINISTRATOR,
     "listKeys": "keys:admin",
     "createKey": "keys:admin",
     "revokeKey": "keys:admin",
@@ -151,6 +152,7 @@ OWNED: dict[str, str] = {
 #: operations whose path names something nobody owns
 NOBODYS = {
     "updateUser",
+    "eraseUser",
     "updateEndpoint",
     "removeEndpoint",
     "pauseQueue",
@@ -221,7 +223,14 @@ def things(shared: House) -> Things:
 
 def path_for(endpoint: Endpoint, things: Things) -> str:
     """The operation's path with alice's ids in it."""
-    names = {**vars(things), "user_id": 3, "queue": "low", "model": "gpt-4", "endpoint": "none"}
+    user_id = 999 if endpoint.name == "eraseUser" else 3  # people are needed again
+    names = {
+        **vars(things),
+        "user_id": user_id,
+        "queue": "low",
+        "model": "gpt-4",
+        "endpoint": "none",
+    }
     return openapi.path_of(endpoint).format(**names)
 
 

@@ -180,6 +180,10 @@ def last_administrator(house: House) -> Any:
     return house.call("PATCH", path, as_=house.ada, json={"active": False})
 
 
+def erase_last_administrator(house: House) -> Any:
+    return house.post(f"/api/v1/users/{house.ada.user_id}/erase", as_=house.ada)
+
+
 def ready(house: House) -> Any:
     work(house, "w1")
     return house.get("/readyz")
@@ -428,6 +432,8 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("createUser", 409): taken_address,
     ("updateUser", 200): done("updateUser"),
     ("updateUser", 409): last_administrator,
+    ("eraseUser", 200): done("eraseUser", path="/api/v1/users/2/erase"),
+    ("eraseUser", 409): erase_last_administrator,
     ("listKeys", 200): done("listKeys"),
     ("createKey", 201): done("createKey"),
     ("createKey", 404): strangers_user("createKey"),

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from app import lifecycle
 from app.accounts.passwords import check_password
 from app.db import Database
 from app.errors import Unauthenticated
-from models import AuditEvent, User
+from app.lifecycle import NewJob
+from models import AuditEvent, LLMOutput, User
 from tests.integration.test_cli import OK, USAGE, Done, Shell
 from tests.support.databases import SQLiteDatabases
 
@@ -109,3 +113,35 @@ def test_what_was_done_on_the_machine_is_in_the_trail(shell: Shell, database: Da
         ("operator", "user.password_set", "user:1"),
     ]
     assert done.out.strip() not in json.dumps([event.details for event in found])
+
+
+def test_a_person_is_erased_by_address_and_known_by_number_afterwards(
+    shell: Shell, database: Database
+) -> None:
+    make_ada(shell)
+    shell("users", "create", "--email", "bob@example.org", "--name", "Bob")
+    unsure = shell("users", "erase", "bob@example.org", stdin=b"n\n")
+    assert unsure.status != OK
+    assert shell("users", "erase", "nobody@example.org", "--yes").status == USAGE
+    done = shell("users", "erase", "Bob@example.org", "--yes")
+    assert (done.status, done.out) == (OK, "")
+    assert "user 2 is erased" in done.err
+    with database.read() as session:
+        assert session.get_one(User, 2).email == "erased-2@erased.invalid"
+    assert shell("users", "erase", "2", "--yes").status == OK
+
+
+def test_old_jobs_are_counted_then_forgotten(shell: Shell, database: Database) -> None:
+    facts = {"template_name": "t", "model_name": "m", "max_tries": 1, "max_age_seconds": 60}
+    with database.write() as session:
+        made = lifecycle.create(session, [NewJob(**facts) for _ in range(3)])
+        ids = sorted(job.output_id for job in made.values())
+        lifecycle.cancel(session, ids)
+        long_ago = {"finished_at": datetime(2020, 1, 1, tzinfo=UTC)}
+        session.execute(update(LLMOutput).where(LLMOutput.id.in_(ids[:2])).values(long_ago))
+    assert shell("prune").status == USAGE
+    assert shell("prune", "--texts-days", "0").status == USAGE
+    counted = shell("prune", "--texts-days", "30", "--dry-run", "--json")
+    assert counted.json == {"texts": 2, "rows": 0, "chats": 0}
+    assert shell("prune", "--texts-days", "30").out.startswith("2 jobs lost their texts")
+    assert shell("prune", "--texts-days", "30", "--json").json["texts"] == 0

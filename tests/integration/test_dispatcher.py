@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Update, select, update
+from sqlalchemy import Update, func, select, update
 
 from app import dispatcher as room
 from app import lifecycle
@@ -18,6 +18,7 @@ from app.dispatcher import Dispatcher, class_above
 from app.errors import Unavailable
 from app.lifecycle import Delivery, Ended, NewJob
 from app.queue import Wake
+from app.retention import ageing
 from app.statistics import folding
 from models import LLMOutput, Queue, Recovery, User, job_statistics
 from models.statistics import ALL_TIME
@@ -95,6 +96,8 @@ def world(database_url: str) -> Iterator[World]:
             queue_window=WINDOW,
             ageing_seconds=60,
             heartbeat_seconds=0.01,
+            keep_texts_days=30,
+            keep_rows_days=None,
         ),
         database=database,
         wake=broker,
@@ -112,6 +115,27 @@ def test_a_queue_is_filled_to_its_window_and_no_further(world: World) -> None:
     world.broker.lengths["default"] -= 5
     world.dispatcher.tick()
     assert len(world.broker.sent) == WINDOW + 5
+
+
+def test_old_texts_go_step_by_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    young, *old = world.insert(4)
+    with world.database.database.write() as session:
+        lifecycle.cancel(session, [young, *old])
+        long_ago = {"finished_at": now_plus(-31 * 86_400)}
+        session.execute(update(LLMOutput).where(LLMOutput.id.in_(old)).values(long_ago))
+    monkeypatch.setattr(room, "FORGET_SECONDS", 0)
+    monkeypatch.setattr(ageing.forget, "__kwdefaults__", {"most": 2})
+    assert [_erased(world) for _ in range(3)] == [2, 3, 3]
+    with world.database.database.read() as session:
+        assert session.get_one(LLMOutput, young).erased_at is None
+
+
+def _erased(world: World) -> int:
+    """How many rows have no texts after one more tick."""
+    world.dispatcher.tick()
+    with world.database.database.read() as session:
+        query = select(func.count()).where(LLMOutput.erased_at.is_not(None))
+        return session.scalar(query) or 0
 
 
 def test_the_pace_rises_while_more_waits_than_fits(world: World) -> None:

@@ -137,10 +137,13 @@ async def test_a_claim_that_comes_after_the_end_does_not_keep_its_row(
     assert isinstance(await carried.end(), asyncio.CancelledError)
     bench.database.meanwhile = lambda: None
     gate.set()
-    await until(
-        lambda: bench.row(job.output_id).status == status and bench.row(job.output_id).fence
-    )
+    await until(lambda: stands(bench.row(job.output_id), status))
     assert bench.outcomes(job.output_id) == outcomes
+
+
+def stands(row: LLMOutput, status: str) -> bool:
+    """Was it claimed, and does it stand so now?"""
+    return row.status == status and row.fence > 0
 
 
 @on_a_loop
