@@ -19,7 +19,8 @@ from playwright.sync_api import Browser
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from app import accounts, feedback, jobs, lifecycle, prices, statistics
+from app import accounts, chats, feedback, jobs, lifecycle, prices, statistics
+from app.chats import NewChat, Request
 from app.context.files import ReadFile
 from app.jobs import IdempotencyRequest, JobRequest, Submission
 from app.jobs.compare import submit_compared
@@ -54,6 +55,14 @@ ANSWERS = {
     "markdown": "# Queues\n\nA queue keeps work in **order**:\n\n- first in, first out\n",
     "html": "<p>Dear Ana,</p><p>your refund is on its way. It takes <b>three days</b>.</p>",
 }
+ASKED = """How do I read a **price** from an invoice?
+
+```python
+total = float(text.split("Total")[1].split()[0])
+```
+
+- the currency stands after it
+- thousands may have a comma"""
 INVOICE = "Invoice R-2026-17\nHarbour Supplies, Bern\n4 ropes, 120 EUR\nTotal 480.00 EUR\n"
 READ_INVOICE = """
 name: read-invoice
@@ -129,6 +138,7 @@ def views(shown: dict[str, Submission]) -> list[View]:
         View("prompt-editor", "/prompts/read-invoice/edit"),
         View("prompt-difference", "/prompts/read-invoice/diff?from=1&to=2"),
         View("items", f"/llm_outputs/{shown['invoice'].output_id}?tab=items", whole=True),
+        View("chats", "/chats"),
         View("queues", "/queues", whole=True),
         View("admin", "/admin"),
         View("keys", "/admin/keys"),
@@ -152,7 +162,29 @@ def views_of(who: Person, place: Platform) -> list[View]:
     made = submit_compared(place.runtime, who.caller, request, models, idempotency=once)
     place.wait_ended(*made.output_ids, timeout=30)
     ids = ",".join(map(str, made.output_ids))
-    return [View("side-by-side", f"/compare/{made.id}?ids={ids}", whole=True)]
+    chat_id = talk(who, place)
+    return [
+        View("side-by-side", f"/compare/{made.id}?ids={ids}", whole=True),
+        View("chat", f"/chats/{chat_id}"),
+    ]
+
+
+def talk(who: Person, place: Platform) -> int:
+    """A chat with two answers, one of them judged."""
+    chat_id = 0
+    for said, model in ((ASKED, "simulator/echo"), ("And who may change a price?", "gpt-4")):
+        request = Request(content=said, model=model)
+        if chat_id:
+            taken = chats.send(place.runtime, who.caller, chat_id, request)
+        else:
+            wanted = NewChat(model=model, first=request)
+            taken = chats.create(place.runtime, who.caller, wanted)
+            chat_id = taken.chat_id
+        if taken.job:
+            place.wait_ended(taken.job, timeout=30)
+        with place.runtime.database.write() as session:
+            chats.feed_back(session, who.caller, taken.message_ids[1], feedback_type="thumbs_up")
+    return chat_id
 
 
 def take(who: Person, view: View, path: Path) -> None:

@@ -33,6 +33,7 @@ _LINES = (
     _Line("Outputs", "list", "outputs", "o"),
     _Line("Submit", "plus", "submit", "n"),
     _Line("Prompts", "book", "prompts", "p"),
+    _Line("Chats", "chat", "chats_page", "c"),
     _Line("Quality", "chart", "quality_page", "q"),
     _Line("Queues", "layers", "queues", "u", for_administrators=True),
     _Line("Admin", "shield", "admin", "a", for_administrators=True),

@@ -70,6 +70,9 @@ LINES = {
             "preview_prompt",
             "import_prompts",
             "import_prompts_now",
+            "chats_page",
+            "chat_availability",
+            "start_chat",
             "choose_other",  # a redirect to where a stranger finds nothing; it tells nothing
         ),
         OWN,
@@ -95,6 +98,17 @@ LINES = {
             "one_answer",
             "correct_items",
             "suggested_words",
+            "chat",
+            "chat_thread",
+            "chat_news",
+            "say_in_chat",
+            "retry_in_chat",
+            "stop_in_chat",
+            "judge_in_chat",
+            "rename_chat",
+            "share_chat_with",
+            "unshare_chat_with",
+            "remove_chat_now",
             "prompt",
             "prompt_diff",
             "download_prompt",
@@ -157,6 +171,7 @@ FILLED = {"kind": "queue", "name": "low"}
 
 #: Answers that are no pages of ours but what a model wrote, files and streams: their own headers.
 OWN_HEADERS = {
+    "chat_news",
     "download_prompt",
     "render_answer",
     "download",
@@ -195,6 +210,10 @@ def address(house: House, page: Page) -> str:
         path = path.replace("<row:output_id>", str(job["output_id"]))
         path = path.replace("<job:job_id>", job["job_id"])
         path = path.replace("<row:other>", str(house.ended()["output_id"]))
+    if "chat_id" in path or "message_id" in path:
+        chat_id, message_id = chat_of_alice(house)
+        path = path.replace("<row:chat_id>", str(chat_id))
+        path = path.replace("<row:message_id>", str(message_id))
     if path.startswith("/prompts/<name>"):
         path = path.replace("<name>", prompt_of_alice(house))
         path = re.sub(r"<any\((\w+),[^>]*>", r"\1", path)
@@ -206,6 +225,13 @@ def address(house: House, page: Page) -> str:
         path += "?kind=queue&name=low"
     assert "<" not in path, f"{page.name}: say what stands for the argument in {page.path}"
     return path
+
+
+def chat_of_alice(house: House) -> tuple[int, int]:
+    """A chat with a question and its answer, and the answer's number."""
+    said = {"prompt": "Hello", "model": "simulator/echo"}
+    made = house.post("/api/v1/chats", as_=house.alice, json=said).get_json()
+    return made["id"], made["message_ids"][1]
 
 
 def prompt_of_alice(house: House) -> str:

@@ -15,7 +15,7 @@ from tests.api.visiting import Visitor, signed_in, visitor
 
 #: GET addresses that answer with a part of a page, or send one on.
 PARTS = {"home", "task", "choose_other", "outputs_summary", "outputs_rows", "one_answer"}
-PARTS |= {"platform_health", "suggested_words"}
+PARTS |= {"platform_health", "suggested_words", "chat_availability", "chat_thread"}
 WHOLE = sorted(
     name
     for name, page in PAGES.items()
@@ -33,7 +33,7 @@ NO_VIEW = {
     "regenerate_form",
 }
 VIEWS = [name for name in WHOLE if name not in NO_VIEW]
-TO_COME = ("batch", "webhook", "/chats")
+TO_COME = ("batch", "webhook")
 
 
 class _Tags(HTMLParser):

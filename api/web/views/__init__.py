@@ -6,6 +6,8 @@ from api.web.pages import Pages
 from api.web.views import (
     account,
     admin,
+    chat_acts,
+    chats,
     compare,
     endpoints,
     items,
@@ -45,6 +47,8 @@ ROOMS: tuple[Pages, ...] = (
     regenerate.pages,
     submit.pages,
     side_by_side.pages,
+    chats.pages,
+    chat_acts.pages,
     prompts.pages,
     prompt_acts.pages,
     prompt_editor.pages,
