@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from api import docs, errors, health, metrics, request_log, routing
+from api import docs, errors, health, metrics, request_log, routing, services
 from api.body import MEGABYTE
 from api.converters import CONVERTERS
 from api.holding import Held
@@ -47,4 +47,5 @@ def create_app(runtime: Runtime) -> Flask:
     routing.install(app, endpoints())
     docs.install(app, endpoints())
     site.install(app)
+    services.install(app)
     return app

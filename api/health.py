@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from api.auth import PUBLIC
 from api.replies import Reply
 from api.routing import Answer, Call, Routes
 from api.schemas.common import Empty
-from api.schemas.operations import Alive, Readiness
+from api.schemas.operations import Alive, Living, Readiness
 from app import migrate
 from app.errors import Unavailable
 from app.liveness import live_workers
 from app.runtime import Runtime
 
 routes = Routes(tag="health")
+
+_VERSION = version("llm-jobs")
 
 
 @routes.get(
@@ -39,12 +42,12 @@ def check_process(call: Call[Empty, Empty]) -> Reply:
 @routes.get(
     "/livez",
     access=PUBLIC,
-    answers={200: Answer(description="The process answers.", model=Alive)},
+    answers={200: Answer(description="The process answers.", model=Living)},
     uses_database=False,
 )
 def check_alive(call: Call[Empty, Empty]) -> Reply:
-    """Say that the process answers: `/healthz` by the name Kubernetes uses."""
-    return Reply(body={"status": "ok"})
+    """Say that the process answers: `/healthz` by the name Kubernetes uses, and the version."""
+    return Reply(body={"status": "ok", "version": _VERSION})
 
 
 @routes.get(

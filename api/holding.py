@@ -89,6 +89,13 @@ def take_stream(user: Hashable) -> Callable[[], None]:
     return _taken(held().streams, user, f"event streams; at most {STREAMS_PER_USER}")
 
 
+def take_service(user: Hashable) -> Callable[[], None]:
+    """A place to wait in for a service's answer; as `take_stream`. One key is many people's there:
+    only the process's places count.
+    """
+    return _taken(held().waits, user, "requests that wait")
+
+
 def take_export(user: Hashable) -> Callable[[], None]:
     """A place for a file that is sent while it is read; as `take_stream`.
 

@@ -38,10 +38,13 @@ _STREAM_ID = re.compile(r"\d{1,15}-\d{1,10}", re.ASCII)
 Row = Mapping[str, Any]
 
 
-def encode(event: str, data: Mapping[str, Any], *, id: str) -> bytes:
-    """One event; its data is one line, also for readers that split at Unicode's line ends."""
+def encode(event: str, data: Mapping[str, Any], *, id: str = "") -> bytes:
+    """One event, with an `id` if there is one to come back to; its data is one line, also for
+    readers that split at Unicode's line ends.
+    """
     line = as_json(data).translate(_LINE_ENDS)
-    return f"id: {id}\nevent: {event}\ndata: {line}\n\n".encode()
+    numbered = f"id: {id}\n" if id else ""
+    return f"{numbered}event: {event}\ndata: {line}\n\n".encode()
 
 
 def resumes_after(last_event_id: str | None) -> str:

@@ -31,7 +31,16 @@ from app.lifecycle import Claim, Completed, Failed, Report, RetryLater, Snoozed,
 from app.live_text import LiveText
 from app.prices import Priced
 from app.prompts.steps import PlainStep, Plan, Question, Reading, Step, plan_of
-from app.providers.contract import TOKEN_LIMITS, Answer, Call, Message, Provider, Stop, Usage
+from app.providers.contract import (
+    ANSWER_CUT,
+    TOKEN_LIMITS,
+    Answer,
+    Call,
+    Message,
+    Provider,
+    Stop,
+    Usage,
+)
 from app.providers.registry import Route
 from app.routes import Routes
 from app.settings import Settings
@@ -222,7 +231,7 @@ class Execution:
         if answer.stop is Stop.TRUNCATED:
             if is_json:
                 raise OutputTruncated(billed=True)
-            self._warn("The answer was cut by the token limit")
+            self._warn(ANSWER_CUT)
         return answer
 
     async def _parse_or_repair(self, answer: Answer) -> tuple[str, Any]:

@@ -44,7 +44,7 @@ _QUIET = (
 """Libraries whose INFO lines hold addresses or headers: only their warnings are ours to show."""
 
 _SECRET_NAME = re.compile(
-    r"(^|[_-])(authorization|cookie|password|passwd|secret|credentials?|token|(api|private|secret|access)_?key)$",
+    r"(^|[_-])(authorization|cookie|password|passwd|secret|credentials?|token|(api|private|secret|access)[_-]?key)$",
     re.IGNORECASE,
 )
 _SECRET_VALUE = re.compile(

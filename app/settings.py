@@ -160,6 +160,19 @@ class Settings(BaseSettings):
     chat_title_max: int = Field(40, alias="LLM_JOBS_CHAT_TITLE_MAX", ge=8, le=255)
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
 
+    # The services of OpenFn's Apollo
+    compat_user: str | None = Field(
+        None,
+        alias="LLM_JOBS_COMPAT_USER",
+        description="Whose requests of `/services` are that bring no key; unset: nobody's.",
+    )
+    compat_max_response_chars: int = Field(
+        10_000,
+        alias="LLM_JOBS_COMPAT_MAX_RESPONSE_CHARS",
+        ge=0,
+        description="Characters an answer of `/services` may have; 0: any.",
+    )
+
     # What is forgotten
     keep_texts_days: float | None = Field(
         None,

@@ -190,3 +190,9 @@ class Alive(Shown):
     """The process answers."""
 
     status: Literal["ok"]
+
+
+class Living(Alive):
+    """The process answers, and what it is."""
+
+    version: str = Field(examples=["0.1.0"])

@@ -16,6 +16,10 @@ TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
 """Options that limit the answer's tokens, whatever a server calls it; the last is llama.cpp's."""
 
 
+ANSWER_CUT = "The answer was cut by the token limit"
+"""The warning of an answer that is of use although its end is missing."""
+
+
 class Stop(StrEnum):
     """Why a model stopped writing, in one vocabulary for all vendors."""
 

@@ -41,6 +41,8 @@ JOBS = {
 REQUESTS = {
     "request": "One HTTP request has been answered to its last byte; `key` is the visible part",
     "request failed": "Something unforeseen: the client got 500 with this `request_id`",
+    "service failed": "Something unforeseen in one of the services of `/services`: its client got"
+    " INTERNAL_ERROR",
     "request body not read": "The client sent a broken body or left before its end; it got 400",
     "event stream ended early": "A job's event stream was closed because its row cannot be read;"
     " the client comes back by itself",

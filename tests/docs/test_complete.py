@@ -58,6 +58,10 @@ def test_every_route_is_in_the_reference(sqlite_url: str) -> None:
         if rule.endpoint not in ("static", "asset") and not rule.endpoint.startswith("page_")
     ]
     runtime.close()
+    services = [rule.rule for rule in rules if rule.endpoint.startswith("service_")]
+    apollo = _page("how-to/use-as-apollo.md")
+    assert [path for path in services if f"{path}`" not in apollo] == []
+    rules = [rule for rule in rules if rule.rule not in services]
     lost = [
         f"{method} {path}"
         for rule in rules

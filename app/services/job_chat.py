@@ -1,0 +1,141 @@
+"""One request of `job_chat`: help with the code of a step. From payload to the model's messages,
+and from its answer to the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.chats.input import CONTEXT, Said, model_input
+from app.providers.contract import Message
+from app.services import edits
+from app.services.pages import (
+    Page,
+    add_page_prefix,
+    has_navigated,
+    last_page,
+    page_of,
+)
+from app.services.problems import ServiceError, bad_request
+
+_ROLES = ("user", "assistant")
+_NO_RAG: dict[str, Any] = {
+    "search_results": [],
+    "search_results_sections": [],
+    "search_queries": [],
+    "config_version": 1,
+    "prompts_version": 1,
+    "usage": {},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobChat:
+    """A request that was read. `page` is where it was written, `before` the page before that."""
+
+    content: str
+    history: Sequence[Mapping[str, Any]] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    suggest_code: bool = False
+    refresh_rag: bool = False
+    page: Page | None = None
+    before: Page | None = None
+
+    name = "job_chat"
+
+    @classmethod
+    def read(cls, payload: Mapping[str, Any]) -> JobChat:
+        """Read a payload; unknown keys are ignored, and so is a `meta` or `context` that is no
+        object. Raises ServiceError.
+        """
+        content = payload.get("content")
+        if not isinstance(content, str) or not content.strip():
+            raise bad_request("'content' is required")
+        history, context, meta = (
+            payload.get("history"),
+            _object(payload.get("context")),
+            _object(payload.get("meta")),
+        )
+        if history is not None and not isinstance(history, list):
+            raise bad_request("'history' must be a list")
+        said = [_entry(one, number) for number, one in enumerate(history or [])]
+        page = page_of(context, type="job_code")
+        return cls(
+            content=content,
+            history=said,
+            context=context,
+            meta=meta,
+            suggest_code=payload.get("suggest_code") is True,
+            refresh_rag=payload.get("refresh_rag") is True,
+            page=page,
+            before=last_page(meta, said),
+        )
+
+    @property
+    def navigated(self) -> bool:
+        """Did its author go elsewhere since the message before?"""
+        return has_navigated(self.page, self.before)
+
+    def messages(self) -> list[Message]:
+        """What the model gets; the reminder of how to answer is in no history."""
+        texts = {name: str(self.context[name]) for name in CONTEXT if self.context.get(name)}
+        history = [Said(one["role"], str(one["content"])) for one in self.history]
+        messages = model_input("job_code", texts, history, Said("user", self.content, self.page))
+        if self.suggest_code:
+            system = messages[0]
+            messages[0] = Message(system.role, f"{system.content}\n\n{edits.INSTRUCTION}")
+        return messages
+
+    def sayable(self, text: str) -> str:
+        """As much of a growing answer as may be shown."""
+        return edits.sayable(text) if self.suggest_code else text
+
+    def response(self, answer: str, usage: Mapping[str, int], *, longest: int) -> dict[str, Any]:
+        """What is answered. `longest` is how many characters an answer may have (0: any).
+
+        Raises ServiceError for an empty answer.
+        """
+        words, proposed = edits.split(answer) if self.suggest_code else (answer.strip(), None)
+        if not words and proposed is None:
+            raise ServiceError(502, "EMPTY_OUTPUT", "The model gave an empty answer.")
+        words = words or edits.CONFIRMATION
+        words = words[:longest] if longest else words
+        told: dict[str, Any] = {
+            "response": words,
+            "suggested_code": None,
+            "history": [
+                *self.history,
+                {"role": "user", "content": add_page_prefix(self.content, self.page)},
+                {"role": "assistant", "content": words},
+            ],
+            "usage": dict(usage),
+            "meta": self._meta(),
+        }
+        if proposed is not None:
+            applied = edits.apply(self.context.get("expression"), proposed)
+            told["suggested_code"] = applied.code
+            told["diff"] = applied.to_diff()
+        return told
+
+    def _meta(self) -> dict[str, Any]:
+        """What the client keeps and sends again: no usage of an earlier turn is told once more."""
+        kept = self.meta.get("rag")
+        stays = isinstance(kept, dict) and kept and not (self.refresh_rag or self.navigated)
+        rag = {**kept, "usage": {}} if stays and isinstance(kept, dict) else dict(_NO_RAG)
+        told: dict[str, Any] = {"rag": rag}
+        page = self.page or self.before
+        return told | ({"last_page": page} if page and page.get("name") else {})
+
+
+def _entry(value: Any, number: int) -> dict[str, str]:
+    known = isinstance(value, dict) and value.get("role") in _ROLES
+    if not known or not isinstance(value.get("content"), str):
+        raise bad_request(f"'history[{number}]' must have a role and a content")
+    return {"role": value["role"], "content": value["content"]}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
