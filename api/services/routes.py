@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from importlib.metadata import version
 from typing import Any
 
@@ -21,24 +22,39 @@ from app.log import redact_value
 from app.providers.registry import known_models
 from app.recent import Recent
 from app.runtime import Runtime
-from app.services import Done, JobChat, ServiceError, Told, Turn, Waits
+from app.services import (
+    Answer,
+    Asked,
+    JobChat,
+    ServiceError,
+    Told,
+    Waits,
+    WorkflowChat,
+    answering,
+)
 from app.services.problems import bad_request, internal, rate_limit
-from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 VERSION = version("llm-jobs")
-KEEPALIVE_SECONDS = 5.0
+KEEPALIVE_LOOKS = 5
+"""After so many looks, a second each, that brought nothing."""
 _STATUS_SECONDS = 30.0
 
 Payload = asking.Payload
 
 READMES: Mapping[str, str] = {
     "job_chat": "# job_chat\n\nHelps people with the code of one step of a workflow.\n",
+    "workflow_chat": "# workflow_chat\n\nHelps people with a workflow, and changes its YAML.\n",
     "echo": "# echo\n\nAnswers with its payload; secrets are blanked.\n",
     "test_errors": "# test_errors\n\n`trigger`: RATE_LIMIT, UNEXPECTED or SUCCESS.\n",
 }
 """The services there are."""
+
+SERVICES: Mapping[str, type[JobChat] | type[WorkflowChat]] = {
+    service.name: service for service in (JobChat, WorkflowChat)
+}
+"""Those that a model answers."""
 
 _LIST = "<!doctype html><title>LLM Jobs</title><h1>Services</h1><ul>{}</ul>"
 
@@ -78,14 +94,12 @@ def call_service(name: str) -> Response:
             return _json(redact_value(payload))
         case "test_errors":
             return _json(_triggered(payload))
-    asked = JobChat.read(payload)
+    asked = SERVICES[name].read(payload)
     give_back = holding.take_service(caller.user_id)
     try:
-        turn = _begin(runtime(), caller, asked)
-        done = _last(turn.follow(stopping=holding.held().stopping.is_set))
+        return _json(_whole(runtime(), caller, asked))
     finally:
         give_back()
-    return _json(_response(asked, done, runtime().settings))
 
 
 def stream_service(name: str) -> Response:
@@ -122,16 +136,18 @@ def _streamed(
 ) -> Iterator[bytes]:
     events: Events | None = None
     try:
-        if name != "job_chat":
+        if name not in SERVICES:
             answer = redact_value(payload) if name == "echo" else _triggered(payload)
             yield encoded("complete", answer)
             return
-        asked = JobChat.read(payload)
-        events = Events(f"msg_{payload['session_id']}", here.settings.chat_model or "")
-        turn = Turn.begin(here, caller, asked.messages(), service=name, traceparent=traced)
-        yield from events.start()
-        yield from events.status("Thinking...")
-        yield from _answered(here, asked, turn, events, stopping)
+        asked = SERVICES[name].read(payload)
+        news = answering(here, caller, asked, stopping=stopping, traceparent=traced)
+        with closing(news):
+            next(news)  # it has begun
+            events = Events(f"msg_{payload['session_id']}", here.settings.chat_model or "")
+            yield from events.start()
+            yield from events.status("Thinking...")
+            yield from _told(asked, news, events)
     except ServiceError as error:
         yield from _failed(events, error)
     except LLMJobsError as error:
@@ -141,29 +157,22 @@ def _streamed(
         yield from _failed(events, internal())
 
 
-def _answered(
-    here: Runtime, asked: JobChat, turn: Turn, events: Events, stopping: Callable[[], bool]
-) -> Iterator[bytes]:
+def _told(asked: Asked, news: Iterator[Told | Waits | Answer], events: Events) -> Iterator[bytes]:
     """The pieces of the answer, a sign of life where there are none, and the end."""
-    written, shown, quiet = "", 0, 0
-    for news in turn.follow(stopping=stopping):
-        match news:
+    quiet = 0
+    for one in news:
+        match one:
             case Told(text):
-                written, quiet = written + text, 0
-                sayable = asked.sayable(written)
-                if len(sayable) > shown:
-                    yield from events.text(sayable[shown:])
-                    shown = len(sayable)
+                quiet = 0
+                yield from events.text(text)
             case Waits():
                 quiet += 1
-                if quiet % int(KEEPALIVE_SECONDS) == 0:
+                if quiet % KEEPALIVE_LOOKS == 0:
                     yield sse.KEEPALIVE
-            case Done(text, usage):
-                response = _response(asked, news, here.settings)
-                rest = asked.sayable(text)[shown:]
-                if rest.strip():
-                    yield from events.text(rest)
-                yield from events.complete(response, usage)
+            case Answer(response, usage):
+                if (changes := asked.changes(response)) is not None:
+                    yield from events.changes(changes)
+                yield from events.complete(_versioned(response), usage)
 
 
 def _failed(events: Events | None, error: ServiceError) -> Iterator[bytes]:
@@ -173,27 +182,18 @@ def _failed(events: Events | None, error: ServiceError) -> Iterator[bytes]:
         yield from events.fail(error.to_json())
 
 
-def _begin(here: Runtime, caller: Caller, asked: JobChat) -> Turn:
-    return Turn.begin(
-        here,
-        caller,
-        asked.messages(),
-        service=asked.name,
-        traceparent=request_log.traceparent(),
-    )
-
-
-def _last(news: Iterator[Told | Waits | Done]) -> Done:
-    for one in news:
-        if isinstance(one, Done):
-            return one
+def _whole(here: Runtime, caller: Caller, asked: Asked) -> dict[str, Any]:
+    stopping, traced = holding.held().stopping.is_set, request_log.traceparent()
+    for one in answering(here, caller, asked, stopping=stopping, traceparent=traced):
+        if isinstance(one, Answer):
+            return _versioned(one.response)
     raise internal()
 
 
-def _response(asked: JobChat, done: Done, settings: Settings) -> dict[str, Any]:
-    longest = settings.compat_max_response_chars
-    response = asked.response(done.text, done.usage, longest=longest)
-    response["meta"]["apollo_version"] = VERSION
+def _versioned(response: dict[str, Any]) -> dict[str, Any]:
+    """With our version in its `meta`, where it has one."""
+    if "meta" in response:
+        response["meta"] = {**response["meta"], "apollo_version": VERSION}
     return response
 
 

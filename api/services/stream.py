@@ -50,6 +50,11 @@ class Events:
             yield from self._begin({"type": "text", "text": ""})
         yield self._delta({"type": "text_delta", "text": piece})
 
+    def changes(self, changes: Mapping[str, Any]) -> Iterator[bytes]:
+        """What the answer changes in its reader's things, such as `yaml`."""
+        yield from self._end()
+        yield encoded("changes", changes)
+
     def complete(self, response: Mapping[str, Any], usage: Mapping[str, int]) -> Iterator[bytes]:
         """The end, with the whole response."""
         yield from self._end()

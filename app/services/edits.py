@@ -52,17 +52,6 @@ def split(answer: str) -> tuple[str, list[Any] | None]:
     return words.strip(), found if isinstance(found, list) else [found]
 
 
-def sayable(text: str) -> str:
-    """The beginning of a growing answer that is certainly words: no part of the block after it."""
-    before, opened, _ = text.partition(OPENS)
-    if opened:
-        return before.rstrip()
-    for length in range(min(len(OPENS) - 1, len(text)), 0, -1):
-        if OPENS.startswith(text[-length:]):
-            return text[:-length]
-    return text
-
-
 def apply(code: str | None, edits: Sequence[Any]) -> Applied:
     """Apply edits in their order, each to what the one before it left.
 

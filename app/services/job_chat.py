@@ -11,6 +11,7 @@ from typing import Any
 from app.chats.input import CONTEXT, Said, model_input
 from app.providers.contract import Message
 from app.services import edits
+from app.services.asked import history_of, object_of, until
 from app.services.pages import (
     Page,
     add_page_prefix,
@@ -20,7 +21,6 @@ from app.services.pages import (
 )
 from app.services.problems import ServiceError, bad_request
 
-_ROLES = ("user", "assistant")
 _NO_RAG: dict[str, Any] = {
     "search_results": [],
     "search_results_sections": [],
@@ -54,14 +54,8 @@ class JobChat:
         content = payload.get("content")
         if not isinstance(content, str) or not content.strip():
             raise bad_request("'content' is required")
-        history, context, meta = (
-            payload.get("history"),
-            _object(payload.get("context")),
-            _object(payload.get("meta")),
-        )
-        if history is not None and not isinstance(history, list):
-            raise bad_request("'history' must be a list")
-        said = [_entry(one, number) for number, one in enumerate(history or [])]
+        said, context = history_of(payload), object_of(payload, "context")
+        meta = object_of(payload, "meta")
         page = page_of(context, type="job_code")
         return cls(
             content=content,
@@ -91,13 +85,20 @@ class JobChat:
 
     def sayable(self, text: str) -> str:
         """As much of a growing answer as may be shown."""
-        return edits.sayable(text) if self.suggest_code else text
+        return until(text, edits.OPENS) if self.suggest_code else text
 
-    def response(self, answer: str, usage: Mapping[str, int], *, longest: int) -> dict[str, Any]:
-        """What is answered. `longest` is how many characters an answer may have (0: any).
+    def again(self, answer: str) -> list[Message] | None:
+        """An edit that does not fit is said, not asked for again."""
+        return None
 
-        Raises ServiceError for an empty answer.
-        """
+    def changes(self, response: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Suggested code comes with the end."""
+        return None
+
+    def response(
+        self, answer: str, usage: Mapping[str, int], *, longest: int, corrected: str | None = None
+    ) -> dict[str, Any]:
+        """See `Asked.response`. An empty answer is an error."""
         words, proposed = edits.split(answer) if self.suggest_code else (answer.strip(), None)
         if not words and proposed is None:
             raise ServiceError(502, "EMPTY_OUTPUT", "The model gave an empty answer.")
@@ -128,14 +129,3 @@ class JobChat:
         told: dict[str, Any] = {"rag": rag}
         page = self.page or self.before
         return told | ({"last_page": page} if page and page.get("name") else {})
-
-
-def _entry(value: Any, number: int) -> dict[str, str]:
-    known = isinstance(value, dict) and value.get("role") in _ROLES
-    if not known or not isinstance(value.get("content"), str):
-        raise bad_request(f"'history[{number}]' must have a role and a content")
-    return {"role": value["role"], "content": value["content"]}
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -118,6 +118,29 @@ def test_the_first_bytes_come_before_the_model_and_who_has_gone_is_answered_no_m
         assert platform.wait_status(job.id, "cancelled", "completed").status == "cancelled"
 
 
+def test_a_workflow_comes_back_and_the_change_is_an_event(platform: Platform) -> None:
+    workflow = "name: Mine\njobs:\n  a:\n    name: A\n    body: fn()\n"
+    content = "Rename it\n<workflow_yaml>\nname: Ours\njobs: {a: {name: B}}\n</workflow_yaml>"
+    answer = post(platform, "workflow_chat/stream", content=content, existing_yaml=workflow)
+    events = list(strictly_read(answer.content))
+    in_order(events)
+    (_, response), (_, changes) = events[-1], next(e for e in events if e[0] == "changes")
+    assert texts(events).strip() == response["response"] == "Rename it"
+    assert changes == {"yaml": response["response_yaml"]}
+    assert "name: Ours" in response["response_yaml"]
+
+
+def test_a_workflow_that_cannot_be_read_is_asked_for_again_and_both_are_counted(
+    platform: Platform,
+) -> None:
+    content = "Rename it\n<workflow_yaml>\nname: [oops\n</workflow_yaml>"
+    told = post(platform, "workflow_chat", content=content).json()
+    assert (told["response"], told["response_yaml"]) == ("Rename it", None)
+    second, first = rows(platform)[:2]
+    assert (first.template_name, second.template_name) == ("service/workflow_chat",) * 2
+    assert told["usage"]["input_tokens"] == first.input_tokens + second.input_tokens
+
+
 def begin(platform: Platform, model: str) -> Turn:
     """A turn that another model answers, as the web process begins them."""
     settings = platform.runtime.settings.model_copy(update={"chat_model": model})

@@ -8,7 +8,8 @@ import pytest
 
 from app.errors import Forbidden, TooManyRequests, Unauthenticated
 from app.services import JobChat, ServiceError, of_failure
-from app.services.edits import CONFIRMATION, apply, sayable, split
+from app.services.asked import until
+from app.services.edits import CONFIRMATION, OPENS, apply, split
 from app.services.pages import add_page_prefix, has_navigated, last_page, page_of, short_adaptor
 
 USAGE = {"input_tokens": 5, "output_tokens": 7}
@@ -241,7 +242,7 @@ def test_edits_without_a_word_get_a_sentence() -> None:
 
 def test_no_part_of_the_edits_is_ever_shown_while_they_are_written() -> None:
     answer = 'It is <5. Done.\n<code_edits>[{"action": "rewrite"}]</code_edits>'
-    shown = [sayable(answer[:length]) for length in range(len(answer) + 1)]
+    shown = [until(answer[:length], OPENS) for length in range(len(answer) + 1)]
     assert all("It is <5. Done.\n".startswith(text) for text in shown)
     assert shown[-1] == "It is <5. Done."
 
