@@ -165,6 +165,13 @@ class NotFound(RequestError):
     title = "Not found"
 
 
+class AssetNotFound(NotFound):
+    """No such asset, or none for this caller."""
+
+    code = "asset_not_found"
+    title = "Asset not found"
+
+
 class Conflict(RequestError):
     code = "conflict"
     status = 409

@@ -59,6 +59,7 @@ class Registry:
         self.context_fetchers: Section[Any] = Section("context_fetchers")
         self.prompt_builders: Section[Any] = Section("prompt_builders")
         self.result_handlers: Section[Any] = Section("result_handlers")
+        self.asset_types: Section[Any] = Section("asset_types")
 
 
 class Plugin(Protocol):

@@ -158,6 +158,12 @@ class Settings(BaseSettings):
     chat_roles: str = Field("member,admin", alias="LLM_JOBS_CHAT_ROLES")
     chat_max_content: int = Field(10_000, alias="LLM_JOBS_CHAT_MAX_CONTENT", ge=1, le=200_000)
     chat_title_max: int = Field(40, alias="LLM_JOBS_CHAT_TITLE_MAX", ge=8, le=255)
+    asset_chat_text: str = Field(
+        "{name} is ready. Ask a question about it.",
+        alias="LLM_JOBS_ASSET_CHAT_TEXT",
+        max_length=2_000,
+        description="What a chat about an asset says first; `{name}` is the asset's.",
+    )
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
 
     # The services of OpenFn's Apollo

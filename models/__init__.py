@@ -4,6 +4,7 @@ Nothing here knows Celery, Flask, a provider or a setting.
 """
 
 from models.account import Agent, ApiKey, AuditEvent, Role, SavedView, Scope, User, WebSession
+from models.asset import AssetVersion, MessageAsset, StoredAsset
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
 from models.chat import Chat, ChatGrant, ChatMessage, ChatRole
@@ -36,6 +37,7 @@ __all__ = [
     "TRANSITIONS",
     "Agent",
     "ApiKey",
+    "AssetVersion",
     "Attempt",
     "AuditEvent",
     "Base",
@@ -53,6 +55,7 @@ __all__ = [
     "ItemReview",
     "Kind",
     "LLMOutput",
+    "MessageAsset",
     "Outcome",
     "Price",
     "Prompt",
@@ -68,6 +71,7 @@ __all__ = [
     "Scope",
     "StatisticsMark",
     "Status",
+    "StoredAsset",
     "Stream",
     "User",
     "WebSession",

@@ -39,7 +39,8 @@ class ChatRole(StrEnum):
 
 class Chat(Base):
     """A conversation. `step_id` ties it to one step of its creator's `project` (blank: none);
-    `next_seq` is the number of the next message; `meta` holds its model and its context.
+    `next_seq` is the number of the next message; `meta` holds its model and its context. The asset
+    is what it is about now, in the version it was brought in.
     """
 
     __tablename__ = "chats"
@@ -52,6 +53,9 @@ class Chat(Base):
     step_id: Mapped[str | None] = mapped_column(String(255))
     last_page: Mapped[dict[str, Any] | None] = mapped_column(Json)
     meta: Mapped[dict[str, Any]] = mapped_column(Json)
+    asset_type: Mapped[str | None] = mapped_column(String(32))
+    asset_id: Mapped[str | None] = mapped_column(String(255))
+    asset_version: Mapped[int | None] = mapped_column(Integer)
     client_message_id: Mapped[str | None] = mapped_column(String(255))
     next_seq: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = moment_of_insert()

@@ -48,6 +48,32 @@ class NewChatBody(Strict):
         description="The step it is tied to. A step has one chat: asked for again, it is this one.",
         examples=[None],
     )
+    asset_type: str | None = Field(
+        None,
+        min_length=1,
+        max_length=32,
+        description="The type of what it is about.",
+        examples=[None],
+    )
+    asset_id: str | None = Field(
+        None, min_length=1, max_length=255, description="Which one of that type.", examples=[None]
+    )
+    metric_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="Of older clients: a `metric_file`.",
+        deprecated=True,
+        examples=[None],
+    )
+    dashboard_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="Of older clients: a `dashboard_file`.",
+        deprecated=True,
+        examples=[None],
+    )
     page: Page | None = None
     context: ChatContext | None = None
     read_only: bool = Field(False, description="The author may only read what it is about.")
@@ -139,6 +165,9 @@ class Message(Shown):
     status: MessageStatus
     failure: Failure | None
     page: dict[str, Any] | None
+    parts: list[dict[str, Any]] | None = Field(
+        description="Of a message that brings an asset in: what it is made of."
+    )
     output_id: int | None
     job_id: str | None
     reply_to_id: int | None
@@ -151,6 +180,14 @@ class Message(Shown):
     completed_at: datetime | None
 
 
+class ChatAsset(Shown):
+    """What a chat is about, in the version it was brought in."""
+
+    type: str
+    id: str
+    version: int | None
+
+
 class ChatLine(Shown):
     """A chat without its messages."""
 
@@ -161,6 +198,7 @@ class ChatLine(Shown):
     step_id: str | None
     model: str | None
     last_page: dict[str, Any] | None
+    asset: ChatAsset | None
     role: GrantRole = Field(description="What you may do in it.")
     user_id: int = Field(description="Its creator.")
     created_at: datetime

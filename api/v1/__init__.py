@@ -3,6 +3,7 @@
 from api.v1 import (
     acting,
     agents,
+    assets,
     audit,
     chats,
     endpoints,
@@ -31,6 +32,7 @@ ROUTES = (
     prompts.routes,
     prompt_versions.routes,
     chats.routes,
+    assets.routes,
     users.routes,
     keys.routes,
     models.routes,

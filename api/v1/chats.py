@@ -32,7 +32,7 @@ from api.schemas.chats import (
 )
 from api.schemas.common import Empty
 from api.schemas.outputs import FeedbackBody, FeedbackGiven
-from app import chats
+from app import assets, chats
 from app.chats import NewChat, Taken
 from models import Scope
 
@@ -54,6 +54,7 @@ _BUSY = "`turn_in_progress`: wait for the answer, stop it, or send with `queue`.
     },
     errors={
         403: _FORBIDDEN,
+        404: "`asset_not_found`: there is no such asset, or none for you.",
         409: "The chat of that `client_message_id` was removed, or the step's chat is busy.",
     },
     unavailable_sentence="Failed to queue job",
@@ -62,17 +63,25 @@ _BUSY = "`turn_in_progress`: wait for the answer, stop it, or send with `queue`.
 def create_chat(call: Call[NewChatBody, Empty]) -> Reply:
     """Start a chat.
 
+    With `asset_type` and `asset_id` it is about that asset. Without a `prompt` no model is asked:
+    two messages of the assistant bring the asset in, and the model is told of it with the first
+    message of a person.
+
     The same `client_message_id` again, however often, makes one chat. Over the token allowance the
     message is kept, the assistant's has the status `error`, and `limit` says why.
     """
     sent = call.body.model_dump(exclude_none=True)
+    asset = assets.reference(sent)
+    for name in ("asset_id", "asset_type", *assets.LEGACY):
+        sent.pop(name, None)
     prompt, project = sent.pop("prompt", None), sent.pop("project", "")
     both = {n: v for n, v in sent.items() if n not in ("kind", "step_id")}
     first = None
     if prompt is not None:
         traced = request_log.traceparent()
         first = chats.Request(content=prompt, traceparent=traced, **both)
-    taken = chats.create(call.runtime, call.caller, NewChat(project=project, first=first, **sent))
+    wanted = NewChat(project=project, first=first, asset=asset, **sent)
+    taken = chats.create(call.runtime, call.caller, wanted)
     with call.runtime.database.read() as session:
         chat = chats.get_chat(session, call.caller, taken.chat_id)
         shown = chats.describe(session, call.caller, chat)

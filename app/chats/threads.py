@@ -10,8 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app import jobs, paging
+from app import assets, jobs, paging
 from app.accounts import OPERATOR, Caller
+from app.assets import AssetRef
+from app.chats.about import imported, link
 from app.chats.access import check_may_chat, held_chat, visible
 from app.chats.input import KINDS
 from app.chats.titles import NEW_CHAT, title_of
@@ -43,7 +45,9 @@ _T = table_of(Chat)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChat:
-    """A chat to make; `first` is what is said in it at once."""
+    """A chat to make; `first` is what is said in it at once. Without it a chat about an `asset`
+    begins with two messages that bring it in, and no model is asked.
+    """
 
     kind: str = "general"
     project: str = ""
@@ -54,6 +58,7 @@ class NewChat:
     model: str | None = None
     client_message_id: str | None = None
     first: Request | None = None
+    asset: AssetRef | None = None
 
 
 class _Known(Exception):
@@ -64,13 +69,17 @@ def create(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
     """Make a chat and take its first turn. The same `client_message_id` again, or a step that has
     its chat, adds none; to the latter the message is sent.
 
-    Raises Forbidden, InvalidParameter, Conflict when that chat was removed, and what `send` raises.
+    Raises Forbidden, InvalidParameter, AssetNotFound, Conflict when that chat was removed, and what
+    `send` raises.
     """
     check_may_chat(runtime.settings, caller)
     if wanted.kind not in KINDS:
         raise InvalidParameter(f"Invalid kind. Must be one of: {', '.join(KINDS)}", pointer="/kind")
     if wanted.first is not None:
         check_content(runtime.settings, wanted.first.content, pointer="/prompt")
+    if wanted.asset is not None:
+        with runtime.database.read() as session:  # before anything is made
+            assets.find(session, caller, wanted.asset)
     try:
         return _made(runtime, caller, wanted)
     except _Known:
@@ -132,11 +141,17 @@ def _made(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
     first = wanted.first
     if first is None:
         with runtime.database.write() as session:
-            return Taken(chat_id=_insert(session, runtime, caller, wanted).id)
+            chat = _insert(session, runtime, caller, wanted)
+            asset = wanted.asset and assets.find(session, caller, wanted.asset)
+            ids = imported(session, runtime.settings, chat, asset) if asset else ()
+            return Taken(chat_id=chat.id, message_ids=ids)
     job = turn_job(runtime.settings, caller, wanted.kind, wanted.model, first)
 
     def begin(session: Session) -> Begun:
-        return add_turn(session, caller, _insert(session, runtime, caller, wanted), first)
+        begun = add_turn(session, caller, _insert(session, runtime, caller, wanted), first)
+        if wanted.asset is not None:
+            link(session, begun.chat, begun.question, assets.find(session, caller, wanted.asset))
+        return begun
 
     return take(runtime, caller, job, begin)
 

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from app import feedback, jobs
+from app import assets, feedback, jobs
 from app.accounts import OPERATOR, Caller
+from app.assets import AssetRef
 from app.chats.access import check_may_chat, get_chat, get_message, held_chat
 from app.chats.input import Said, model_input
 from app.chats.titles import NEW_CHAT, title_of
@@ -126,7 +127,7 @@ class _Taking:
             session.flush()
             return []
         session.flush()
-        return [_with_conversation(session, begun, job) for job in jobs]
+        return [_with_conversation(session, self.caller, begun, job) for job in jobs]
 
     def refer(self, session: Session, created: Mapping[str, Created]) -> None:
         """The assistant's message is its job's."""
@@ -392,7 +393,7 @@ def _take_back(session: Session, chat: Chat, message_id: int) -> None:
     )
 
 
-def _with_conversation(session: Session, begun: Begun, job: NewJob) -> NewJob:
+def _with_conversation(session: Session, caller: Caller, begun: Begun, job: NewJob) -> NewJob:
     chat, question, parent = begun.chat, begun.question, begun.parent
     messages = model_input(
         chat.kind,
@@ -400,12 +401,20 @@ def _with_conversation(session: Session, begun: Begun, job: NewJob) -> NewJob:
         _history(session, question),
         Said("user", question.content or "", question.page),
         read_only=bool(chat.meta.get("read_only")),
+        asset=_asset(session, caller, chat),
     )
     derived: dict[str, Any] = {}
     if parent is not None:
         root_id = parent.root_id or parent.id
         derived = {"parent_id": parent.id, "root_id": root_id, "derivation": Derivation.RE_RUN}
     return replace(job, script=chat_script(messages), **derived)
+
+
+def _asset(session: Session, caller: Caller, chat: Chat) -> str | None:
+    """What the chat is about, as it is now, if whoever speaks may see it."""
+    if chat.asset_type is None or chat.asset_id is None:
+        return None
+    return assets.content_for(session, caller, AssetRef(chat.asset_type, chat.asset_id))
 
 
 def _history(session: Session, question: ChatMessage) -> list[Said]:

@@ -70,7 +70,8 @@ class Shown:
             return _STATUSES[self.output.status]
         if self.message.failure_category == GIVEN_UP:
             return "cancelled"
-        return "error" if self.message.role == "assistant" else "success"
+        answers = self.message.role == "assistant" and self.message.reply_to_id is not None
+        return "error" if answers else "success"
 
     @property
     def active(self) -> bool:
@@ -118,6 +119,7 @@ class Shown:
             "status": self.status,
             "failure": self.failure,
             "page": message.page,
+            "parts": message.parts,
             "output_id": output.id if output else None,
             "job_id": output.job_id if output else None,
             "reply_to_id": message.reply_to_id,
@@ -154,6 +156,7 @@ def describe_many(session: Session, caller: Caller, chats: Sequence[Chat]) -> li
             "step_id": chat.step_id,
             "model": chat.meta.get("model"),
             "last_page": chat.last_page,
+            "asset": _asset(chat),
             "role": role_with(grants.get(chat.id), caller, chat),
             "user_id": chat.user_id,
             "created_at": iso(chat.created_at),
@@ -200,6 +203,13 @@ def _joined() -> Select[ChatMessage, LLMOutput, str | None]:
 
 def _shown(rows: Sequence[Any]) -> list[Shown]:
     return [Shown(row[0], row[1], row[2]) for row in rows]
+
+
+def _asset(chat: Chat) -> dict[str, Any] | None:
+    """What a chat is about, in the version it was brought in."""
+    if chat.asset_type is None:
+        return None
+    return {"type": chat.asset_type, "id": chat.asset_id, "version": chat.asset_version}
 
 
 def _usage(output: LLMOutput | None) -> dict[str, int | None] | None:

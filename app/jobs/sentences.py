@@ -179,6 +179,10 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         ),
         "forbidden": ("That is not allowed.", "Ask an administrator, or use a key that may do it."),
         "not_found": ("There is no such thing here.", "Check the address; it may be mistyped."),
+        "asset_not_found": (
+            "There is no such asset here.",
+            "Check its type and its id; it may be somebody else's.",
+        ),
         "conflict": (
             "It has moved on meanwhile.",
             "Load it again to see how it stands now.",

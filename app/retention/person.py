@@ -31,6 +31,7 @@ from models import (
     LLMOutput,
     Prompt,
     SavedView,
+    StoredAsset,
     User,
     WebSession,
 )
@@ -107,6 +108,7 @@ def _forget_name(session: Session, user_id: int) -> None:
     """Everything that says who it was, and what they wrote in other people's chats."""
     user = session.get_one(User, user_id)
     address, nobody = user.email, f"erased-{user_id}@erased.invalid"
+    session.execute(delete(StoredAsset).where(StoredAsset.user_id == user_id))
     for model in _OWN:
         session.execute(delete(model).where(model.user_id == user_id))
     session.execute(

@@ -83,6 +83,12 @@ NEEDS: dict[str, str] = {
     "createUser": ADMINISTRATOR,
     "updateUser": ADMINISTRATOR,
     "eraseUser": ADMINISTRATOR,
+    "listAssetTypes": "chat:read",
+    "listAssets": "chat:read",
+    "createAsset": "chat:write",
+    "getAsset": "chat:read",
+    "updateAsset": "chat:write",
+    "removeAsset": "chat:write",
     "listKeys": "keys:admin",
     "createKey": "keys:admin",
     "revokeKey": "keys:admin",
@@ -139,6 +145,9 @@ OWNED: dict[str, str] = {
     "listChatGrants": "chat",
     "updateChat": "chat",
     "removeChat": "chat",
+    "getAsset": "asset",
+    "updateAsset": "asset",
+    "removeAsset": "asset",
     "sendMessage": "chat",
     "listMessages": "chat",
     "retryMessage": "message",
@@ -196,6 +205,7 @@ class Things:
     label: str = "production"
     chat_id: int = 10**6
     message_id: int = 10**6
+    asset_id: int = 10**6
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +220,8 @@ def things(shared: House) -> Things:
         library.set_label(session, alice, "hers", label="production", version=1)
     said = {"prompt": "Hello", "model": "simulator/echo"}
     chat = shared.post("/api/v1/chats", as_=shared.alice, json=said).get_json()
+    kept = {"type": "metric_file", "name": "hers", "content": 1}
+    asset = shared.post("/api/v1/assets", as_=shared.alice, json=kept).get_json()
     return Things(
         job["job_id"],
         job["output_id"],
@@ -218,6 +230,7 @@ def things(shared: House) -> Things:
         name="hers",
         chat_id=chat["id"],
         message_id=chat["message_ids"][1],
+        asset_id=asset["id"],
     )
 
 
@@ -341,7 +354,8 @@ def test_a_strangers_id_and_an_unknown_one_are_the_same_404(
     assert (strangers.status_code, nobodys.status_code) == (404, 404)
     ours, theirs = strangers.get_json(force=True), nobodys.get_json(force=True)
     assert ours.keys() == theirs.keys()
-    assert ours["code"] == theirs["code"] == "not_found"
+    code = "asset_not_found" if OWNED[name] == "asset" else "not_found"
+    assert ours["code"] == theirs["code"] == code
 
 
 ODD_IDS = [
@@ -366,7 +380,7 @@ def test_an_odd_id_is_404_after_the_key_was_checked(
 ) -> None:
     endpoint = EVERY[name]
     for odd in ODD_IDS:
-        path = path_for(endpoint, Things(*[odd] * 8))  # type: ignore[arg-type]
+        path = path_for(endpoint, Things(*[odd] * 9))  # type: ignore[arg-type]
         assert try_it(shared, endpoint, path, shared.alice).status_code == 404, odd
         assert try_it(shared, endpoint, path, None).status_code == 401, odd
 

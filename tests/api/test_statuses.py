@@ -258,6 +258,23 @@ CHATS = "/api/v1/chats"
 SAID = {"prompt": "Hello", "model": "simulator/echo"}
 
 
+def about_nothing(house: House) -> Any:
+    sent = {"asset_type": "metric_file", "asset_id": "999"}
+    return house.post("/api/v1/chats", as_=house.ada, json=sent)
+
+
+def on_asset(name: str, *, by_another: bool = False) -> Callable[[House], Any]:
+    """The operation on an asset of alice's that everybody may read."""
+
+    def act(house: House) -> Any:
+        kept = {"type": "metric_file", "name": "m", "content": [1], "shared": True}
+        made = house.post("/api/v1/assets", as_=house.alice, json=kept).get_json()
+        who = house.bob if by_another else house.alice
+        return call(house, name, path=f"/api/v1/assets/{made['id']}", as_=who)
+
+    return act
+
+
 def on_chat(name: str, *, ended: str = "", of_question: bool = False) -> Callable[[House], Any]:
     """The operation on a chat of ada's of one turn, which has `ended` in some way."""
 
@@ -421,6 +438,15 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("judgeMessage", 409): on_chat("judgeMessage", of_question=True),
     ("streamChat", 200): on_chat("streamChat"),
     ("getChatStatus", 200): done("getChatStatus"),
+    ("createChat", 404): about_nothing,
+    ("listAssetTypes", 200): done("listAssetTypes"),
+    ("listAssets", 200): done("listAssets"),
+    ("createAsset", 201): done("createAsset"),
+    ("getAsset", 200): on_asset("getAsset"),
+    ("updateAsset", 200): on_asset("updateAsset"),
+    ("removeAsset", 204): on_asset("removeAsset"),
+    ("updateAsset", 403): on_asset("updateAsset", by_another=True),
+    ("removeAsset", 403): on_asset("removeAsset", by_another=True),
     ("listChatGrants", 200): on_chat("listChatGrants"),
     ("shareChat", 200): on_chat("shareChat"),
     ("shareChat", 409): its_creator("shareChat"),

@@ -10,9 +10,10 @@ from flask import Response
 from api import request_log
 from api.web import render
 from api.web.pages import Pages
+from api.web.submission.offers import offers_for
 from api.web.views.chats import show, show_list, thread
 from api.web.visit import Visit
-from app import chats
+from app import assets, chats
 from app.accounts import find_user
 from app.chats import NewChat
 from app.errors import Conflict, InvalidParameter, MissingParameter, NotFound
@@ -29,14 +30,19 @@ _THANKS = {
 
 @pages.post("/chats")
 def start_chat(visit: Visit) -> Response:
-    """Start a chat with its first message."""
+    """Start a chat with its first message; or about an asset, with the two that bring it in."""
     content, model = visit.form.get("content", ""), visit.form.get("model", "")
+    if not model and not visit.runtime.settings.chat_model:
+        model = offers_for(visit.runtime, visit.caller).default_model
+    asset = assets.reference({n: visit.form.get(n) for n in ("asset_type", "asset_id")})
+    said = chats.Request(
+        content=content, model=model or None, traceparent=request_log.traceparent()
+    )
     wanted = NewChat(
         model=model or None,
         client_message_id=visit.form.get("client_message_id") or None,
-        first=chats.Request(
-            content=content, model=model or None, traceparent=request_log.traceparent()
-        ),
+        first=None if asset and not content else said,
+        asset=asset,
     )
     try:
         taken = chats.create(visit.runtime, visit.caller, wanted)

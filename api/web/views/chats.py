@@ -40,6 +40,22 @@ class Bubble:
     author: str
 
     @property
+    def file(self) -> dict[str, Any] | None:
+        """The asset that a message brings in."""
+        parts = self.shown.message.parts or [{}]
+        return parts[0] if parts[0].get("type") == "file" else None
+
+    @property
+    def file_address(self) -> str:
+        """Where that asset has a page here; "" elsewhere."""
+        kind, id = (self.file or {}).get("file_type"), (self.file or {}).get("id", "")
+        if kind == "llm_output":
+            return render.address("output", output_id=int(id))
+        if kind == "llm_job":
+            return render.address("task", job_id=id)
+        return render.address("prompt", name=id) if kind == "prompt_template" else ""
+
+    @property
     def facts(self) -> dict[str, Any]:
         return self.shown.to_json()
 

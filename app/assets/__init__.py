@@ -1,0 +1,31 @@
+"""Assets: what chats may be about, whatever table it is in.
+
+    registry.py   what a type of asset is; the types there are, also from plugins
+    built_in.py   outputs and jobs, prompts, and stored assets of any type
+    storing.py    assets that are stored here: made, listed, given new versions
+    loading.py    finding one for somebody, and what the model is told of it
+
+An asset somebody may not see does not exist for them. Nothing here knows chats.
+"""
+
+from app.assets.loading import content_for, find
+from app.assets.registry import LEGACY, Asset, AssetRef, AssetType, asset_types, reference
+from app.assets.storing import NewAsset, add_version, create, describe, get, list_assets, remove
+
+__all__ = [
+    "LEGACY",
+    "Asset",
+    "AssetRef",
+    "AssetType",
+    "NewAsset",
+    "add_version",
+    "asset_types",
+    "content_for",
+    "create",
+    "describe",
+    "find",
+    "get",
+    "list_assets",
+    "reference",
+    "remove",
+]

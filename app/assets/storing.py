@@ -1,0 +1,166 @@
+"""Assets that are stored here: made, listed, given new versions. A version never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app import paging
+from app.accounts import Caller
+from app.assets.registry import TYPE_NAME
+from app.errors import AssetNotFound, Forbidden, InvalidParameter
+from app.jobs.limits import check_text, check_value
+from app.lookup import row_by_id
+from app.moments import iso
+from app.paging import Page
+from models import AssetVersion, StoredAsset
+from models.types import now
+
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAsset:
+    """An asset to store; `content` is any JSON."""
+
+    type: str
+    name: str
+    content: Any
+    project: str = ""
+    shared: bool = False
+
+
+def create(session: Session, caller: Caller, wanted: NewAsset) -> StoredAsset:
+    """Store an asset as its first version. Raises InvalidParameter, Forbidden for nobody."""
+    if caller.user_id is None:
+        raise Forbidden("An asset needs a user whose it is")
+    if not TYPE_NAME.fullmatch(wanted.type):
+        raise InvalidParameter(
+            "A type has letters, digits and _, and begins with a letter", pointer="/type"
+        )
+    row = StoredAsset(
+        user_id=caller.user_id,
+        type=wanted.type,
+        name=_name(wanted.name),
+        project=wanted.project,
+        shared=wanted.shared,
+    )
+    session.add(row)
+    session.flush()
+    _add(session, caller, row, wanted.content)
+    return row
+
+
+def add_version(
+    session: Session,
+    caller: Caller,
+    asset_id: int,
+    *,
+    content: Any = None,
+    name: str | None = None,
+    shared: bool | None = None,
+) -> StoredAsset:
+    """Give an asset its next version, another name, or let everybody read it. What is None stays;
+    content that is the same adds no version. Raises AssetNotFound, Forbidden, InvalidParameter.
+    """
+    row = get(session, caller, asset_id)
+    if not caller.sees(row.user_id):
+        raise Forbidden("This asset is somebody else's")
+    row = session.get_one(StoredAsset, row.id, with_for_update=True, populate_existing=True)
+    if name is not None:
+        row.name = _name(name)
+    if shared is not None:
+        row.shared = shared
+    if content is not None and content != content_of(session, row):
+        row.version += 1
+        _add(session, caller, row, content)
+    row.updated_at = now()
+    session.flush()
+    session.refresh(row)
+    return row
+
+
+def get(session: Session, caller: Caller, asset_id: int) -> StoredAsset:
+    """A stored asset the caller may see. Raises AssetNotFound."""
+    row = visible(session, caller, asset_id)
+    if row is None:
+        raise AssetNotFound(f"Unknown asset: {asset_id}")
+    return row
+
+
+def visible(session: Session, caller: Caller, asset_id: int) -> StoredAsset | None:
+    """The same; None where there is none for the caller."""
+    row = row_by_id(session, StoredAsset, asset_id)
+    if row is None or row.deleted_at is not None:
+        return None
+    return row if row.shared or caller.sees(row.user_id) else None
+
+
+def list_assets(
+    session: Session,
+    caller: Caller,
+    *,
+    limit: int = paging.DEFAULT_LIMIT,
+    after: str | None = None,
+    type: str | None = None,
+    q: str | None = None,
+) -> Page[StoredAsset]:
+    """One's own stored assets and those everybody may read, newest first."""
+    mine = or_(StoredAsset.user_id == caller.user_id, StoredAsset.shared)
+    query = select(StoredAsset).where(mine, StoredAsset.deleted_at.is_(None))
+    if type is not None:
+        query = query.where(StoredAsset.type == type)
+    if q:
+        query = query.where(StoredAsset.name.icontains(q, autoescape=True))
+    return paging.newest_first(session, query, StoredAsset.id, limit=limit, after=after)
+
+
+def remove(session: Session, caller: Caller, asset_id: int) -> None:
+    """Take an asset out of sight; chats about it go on without it. Raises as `add_version`."""
+    row = get(session, caller, asset_id)
+    if not caller.sees(row.user_id):
+        raise Forbidden("This asset is somebody else's")
+    row.deleted_at = now()
+
+
+def describe(session: Session, rows: Sequence[StoredAsset]) -> list[dict[str, Any]]:
+    """Stored assets as clients see them, without their content."""
+    return [
+        {
+            "id": row.id,
+            "type": row.type,
+            "name": row.name,
+            "project": row.project or None,
+            "shared": row.shared,
+            "version": row.version,
+            "user_id": row.user_id,
+            "created_at": iso(row.created_at),
+            "updated_at": iso(row.updated_at),
+        }
+        for row in rows
+    ]
+
+
+def content_of(session: Session, row: StoredAsset) -> Any:
+    """Its newest version's content."""
+    return session.get_one(AssetVersion, (row.id, row.version)).content
+
+
+def _add(session: Session, caller: Caller, row: StoredAsset, content: Any) -> None:
+    check_value(content, pointer="/content", depth=2)
+    session.add(
+        AssetVersion(asset_id=row.id, version=row.version, content=content, user_id=caller.user_id)
+    )
+    session.flush()
+
+
+def _name(name: str) -> str:
+    check_text(name, pointer="/name")
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise InvalidParameter(f"A name has 1 to {LONGEST_NAME} characters", pointer="/name")
+    return name
