@@ -63,8 +63,8 @@ PARTS = {
     "chat turn begun": "A message of a chat has waited for the turn before it; now it is a job",
     "chat turn refused": "A message that had waited could not be asked (its model is served no"
     " longer): the chat says so",
-    "asset loaded slowly": "What a chat is about took longer than 0.2 s to read: look at its type, or"
-    " at the database",
+    "asset loaded slowly": "What a chat is about took longer than 0.2 s to read: look at its type,"
+    " or at the database",
     "forgotten": "What the settings keep for so long only has gone: texts, rows, removed chats",
     "dispatcher waits": "The database is away; the next tick tries again",
     "dispatcher tick failed": "A defect: report it with the traceback",
