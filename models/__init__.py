@@ -7,6 +7,7 @@ from models.account import Agent, ApiKey, AuditEvent, Role, SavedView, Scope, Us
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
 from models.chat import Chat, ChatGrant, ChatMessage, ChatRole
+from models.document import ChatRetrieval, DocChunk, Document
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
 from models.output import (
     ENDED,
@@ -42,9 +43,12 @@ __all__ = [
     "Chat",
     "ChatGrant",
     "ChatMessage",
+    "ChatRetrieval",
     "ChatRole",
     "ControlKind",
     "Derivation",
+    "DocChunk",
+    "Document",
     "Feedback",
     "FeedbackTotal",
     "Format",
