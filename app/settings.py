@@ -160,6 +160,17 @@ class Settings(BaseSettings):
     chat_title_max: int = Field(40, alias="LLM_JOBS_CHAT_TITLE_MAX", ge=8, le=255)
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
 
+    chat_documents: bool = Field(True, alias="LLM_JOBS_CHAT_DOCUMENTS")
+    docs_top_k: int = Field(5, alias="LLM_JOBS_DOCS_TOP_K", ge=1, le=50)
+    docs_max_queries: int = Field(4, alias="LLM_JOBS_DOCS_MAX_QUERIES", ge=1, le=10)
+    resource_docs_max: int = Field(
+        40_000,
+        alias="LLM_JOBS_RESOURCE_DOCS_MAX",
+        ge=0,
+        le=1_000_000,
+        description="Characters of the documents of a resource that are given to a model whole.",
+    )
+
     # Calling a platform from elsewhere: `llm_jobs`, and the command line
     client_url: str = Field("", alias="LLM_JOBS_URL", description="Its address.")
     client_api_key: SecretStr | None = Field(None, alias="LLM_JOBS_API_KEY")

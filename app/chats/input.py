@@ -49,9 +49,13 @@ def model_input(
     new: Said,
     *,
     read_only: bool = False,
+    reference: str = "",
 ) -> list[Message]:
-    """The messages of one call; the last is the one to be answered."""
-    system = Message("system", _system(kind, context or {}, read_only=read_only))
+    """The messages of one call; the last is the one to be answered. `reference` is what documents
+    hold for it.
+    """
+    told = _system(kind, context or {}, read_only=read_only)
+    system = Message("system", f"{told}\n\n{reference}" if reference else told)
     before = [Message(said.role, with_page(said.content, said.page)) for said in history]
     last = Message("user", with_page(new.content, new.page))
     return [system, *_that_fit(before), last]

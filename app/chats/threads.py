@@ -14,6 +14,7 @@ from app import jobs, paging
 from app.accounts import OPERATOR, Caller
 from app.chats.access import check_may_chat, held_chat, visible
 from app.chats.input import KINDS
+from app.chats.sources import look_up
 from app.chats.titles import NEW_CHAT, title_of
 from app.chats.turns import (
     Begun,
@@ -138,7 +139,8 @@ def _made(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
     def begin(session: Session) -> Begun:
         return add_turn(session, caller, _insert(session, runtime, caller, wanted), first)
 
-    return take(runtime, caller, job, begin)
+    looked = look_up(runtime, caller, first.content, page=first.page, context=first.context)
+    return take(runtime, caller, job, begin, looked)
 
 
 def _insert(session: Session, runtime: Runtime, caller: Caller, wanted: NewChat) -> Chat:

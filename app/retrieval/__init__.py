@@ -19,7 +19,14 @@ from app.retrieval.library import (
     remove,
 )
 from app.retrieval.reference import as_reference
-from app.retrieval.searching import Found, merged, resource_docs, resource_tags, search
+from app.retrieval.searching import (
+    Found,
+    may_find,
+    merged,
+    resource_docs,
+    resource_tags,
+    search,
+)
 
 __all__ = [
     "Found",
@@ -29,6 +36,7 @@ __all__ = [
     "get_document",
     "keep",
     "list_documents",
+    "may_find",
     "merged",
     "remove",
     "resource_docs",
