@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from pathlib import Path
 
 from sqlalchemy import text
 
@@ -33,16 +32,16 @@ WORDS_PER_QUESTION = 8
 def main() -> None:
     """Print a table for both databases."""
     print(machine(), flush=True)
-    with tempfile.TemporaryDirectory() as place:
-        rows = measured("SQLite", f"sqlite:///{place}/retrieval.db")
-    with running_postgres() as postgres, postgres.database() as name:
-        rows += measured("PostgreSQL", postgres.url(name))
     head = ["database", "chunks", "kept, chunks/s", "search p50, ms", "p99, ms"]
-    print(f"\n{table(head, rows)}", flush=True)
+    print(f"\n{table(head, [])}", flush=True)
+    with tempfile.TemporaryDirectory() as place:
+        show("SQLite", f"sqlite:///{place}/retrieval.db")
+    with running_postgres() as postgres, postgres.database() as name:
+        show("PostgreSQL", postgres.url(name))
 
 
-def measured(label: str, url: str) -> list[list[object]]:
-    """One line of the table for each size."""
+def show(label: str, url: str) -> None:
+    """Print one line of the table for each size."""
     upgrade(url)
     database = Database(url)
     words = Words()
@@ -50,7 +49,6 @@ def measured(label: str, url: str) -> list[list[object]]:
         with database.write() as session:
             user = accounts.create_user(session, email="bench@example.org")
             caller = accounts.caller_of(user)
-        rows: list[list[object]] = []
         chunks = 0
         for size in SIZES:
             started, before = time.perf_counter(), chunks
@@ -61,8 +59,8 @@ def measured(label: str, url: str) -> list[list[object]]:
                 with database.write() as session:
                     session.execute(text("ANALYZE"))  # as its own autovacuum does
             p50, p99 = searched(database, caller, words)
-            rows.append([label, f"{chunks:,}", round(rate), round(p50, 1), round(p99, 1)])
-        return rows
+            line = [label, f"{chunks:,}", round(rate), round(p50, 1), round(p99, 1)]
+            print("| " + " | ".join(map(str, line)) + " |", flush=True)
     finally:
         database.dispose()
 
