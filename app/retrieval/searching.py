@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    Subquery,
     column,
     exists,
     func,
@@ -38,6 +39,11 @@ CUT = " (...)"
 """Marks texts that were longer."""
 
 _RESOURCE = re.compile(r"(?:@[^/@]+/)?(?:language-)?([^@/\s]+)(?:@([^@/\s]+))?")
+_NEAREST = 200
+"""Matches that are looked at first. Whose they are is asked of all only where these do not suffice:
+where there are few, or most are strangers'.
+"""
+
 _EVEN = 60
 """Of reciprocal ranks: how little the first place counts more than the next ones (usual: 60)."""
 
@@ -82,8 +88,14 @@ def search(
     if resource is not None:
         where.append(_of_resource(session, caller, resource))
     matching = {"sqlite": _sqlite, "postgresql": _postgresql}[session.get_bind().dialect.name]
-    rows = session.execute(matching(terms, where).limit(min(limit, MOST)))
-    return [_found(*row) for row in rows]
+    limit = min(limit, MOST)
+    found: list[Found] = []
+    for most in (_NEAREST, None):
+        query = _best(matching(terms, most), where).limit(limit)
+        found = [_found(*row) for row in session.execute(query)]
+        if len(found) == limit:
+            break
+    return found
 
 
 def merged(lists: Iterable[Sequence[Found]], *, limit: int) -> list[Found]:
@@ -158,34 +170,46 @@ _COLUMNS = (
 )
 
 
-def _sqlite(terms: Sequence[str], where: Sequence[ColumnElement[bool]]) -> _Rows:
+def _best(matching: Subquery, where: Sequence[ColumnElement[bool]]) -> _Rows:
+    """The chunks of (chunk, score) that may be found, best first."""
+    score = matching.c.score
+    return (
+        select(*_COLUMNS, score)
+        .select_from(matching)
+        .join(DocChunk, DocChunk.id == matching.c.id)
+        .join(Document, Document.id == DocChunk.document_id)
+        .where(*where)
+        .order_by(score.desc(), DocChunk.id)
+    )
+
+
+def _sqlite(terms: Sequence[str], most: int | None) -> Subquery:
     """The terms are quoted: FTS5 reads nothing in them as its own language."""
-    score: ColumnElement[float] = literal_column("-bm25(doc_chunks_fts, 5.0, 1.0)")
+    score: ColumnElement[float] = literal_column("-bm25(doc_chunks_fts, 5.0, 1.0)").label("score")
     index = table("doc_chunks_fts", column("rowid", Integer))
     match = text("doc_chunks_fts MATCH :terms")
     return (
-        select(*_COLUMNS, score)
-        .select_from(index)
-        .join(DocChunk, DocChunk.id == index.c.rowid)
-        .join(Document, Document.id == DocChunk.document_id)
-        .where(match.bindparams(terms=" OR ".join(f'"{term}"' for term in terms)), *where)
-        .order_by(score.desc(), DocChunk.id)
+        select(index.c.rowid.label("id"), score)
+        .where(match.bindparams(terms=" OR ".join(f'"{term}"' for term in terms)))
+        .order_by(score.desc(), index.c.rowid)
+        .limit(most)
+        .subquery()
     )
 
 
-def _postgresql(terms: Sequence[str], where: Sequence[ColumnElement[bool]]) -> _Rows:
+def _postgresql(terms: Sequence[str], most: int | None) -> Subquery:
     score: ColumnElement[float] = literal_column(
         "ts_rank_cd('{0.2, 0.2, 0.2, 1.0}', doc_chunks.tsv, asked)"
-    )
+    ).label("score")
     english: ColumnElement[Any] = literal_column("'english'::regconfig")
     asked = func.websearch_to_tsquery(english, " or ".join(f'"{term}"' for term in terms))
     return (
-        select(*_COLUMNS, score)
-        .select_from(DocChunk)
-        .join(Document, Document.id == DocChunk.document_id)
+        select(DocChunk.id, score)
         .join(asked.alias("asked"), true())
-        .where(literal_column("doc_chunks.tsv @@ asked"), *where)
+        .where(literal_column("doc_chunks.tsv @@ asked"))
         .order_by(score.desc(), DocChunk.id)
+        .limit(most)
+        .subquery()
     )
 
 
@@ -206,6 +230,6 @@ def _found(
         title=title,
         url=url,
         section=section,
-        score=round(float(score), 6),
+        score=round(float(score), 9),
         text=body,
     )

@@ -148,6 +148,16 @@ def test_nobody_finds_or_sees_a_strangers_document(
     assert shelf.search(alice, "patients") != []
 
 
+def test_better_matches_of_strangers_stand_in_nobodys_way(
+    shelf: Shelf, alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.retrieval.searching._NEAREST", 2)
+    for number in range(4):
+        shelf.keep(bob, "Whales, whales.", key=str(number), title="Whales")
+    shelf.keep(alice, "One word of many other ones is whales.", title="Hers")
+    assert shelf.titles(alice, "whales") == ["Hers"]
+
+
 def test_only_administrators_share_and_everybody_finds_it(
     shelf: Shelf, alice: Caller, bob: Caller, admin: Caller
 ) -> None:
