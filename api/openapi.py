@@ -49,6 +49,7 @@ TAGS = {
     "agents": "Named defaults that jobs inherit.",
     "prompts": "Prompt definitions by name: versions, drafts, labels, sharing.",
     "chats": "Conversations: every turn is a job.",
+    "documents": "Texts that answers in chats rest on.",
     "accounts": "Users, API keys and oneself.",
     "models": "Which models can be asked, and what they cost.",
     "operations": "Queues, pauses and workers.",

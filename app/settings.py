@@ -165,6 +165,16 @@ class Settings(BaseSettings):
         description="What a chat about an asset says first; `{name}` is the asset's.",
     )
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
+    chat_documents: bool = Field(True, alias="LLM_JOBS_CHAT_DOCUMENTS")
+    docs_top_k: int = Field(5, alias="LLM_JOBS_DOCS_TOP_K", ge=1, le=50)
+    docs_max_queries: int = Field(4, alias="LLM_JOBS_DOCS_MAX_QUERIES", ge=1, le=10)
+    resource_docs_max: int = Field(
+        40_000,
+        alias="LLM_JOBS_RESOURCE_DOCS_MAX",
+        ge=0,
+        le=1_000_000,
+        description="Characters of the documents of a resource that are given to a model whole.",
+    )
 
     # The services of OpenFn's Apollo
     compat_user: str | None = Field(

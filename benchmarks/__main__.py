@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import jobs, pages
+from benchmarks import jobs, pages, retrieval
 
-BENCHMARKS = {"jobs": jobs.main, "pages": pages.main}
+BENCHMARKS = {"jobs": jobs.main, "pages": pages.main, "retrieval": retrieval.main}
 
 
 def main(names: list[str]) -> int:

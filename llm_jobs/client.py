@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from llm_jobs.chats import Chats
+from llm_jobs.documents import Documents
 from llm_jobs.errors import Unreachable
 from llm_jobs.events import Event, read_events
 from llm_jobs.files import File, as_sent
@@ -51,6 +52,7 @@ class Client:
         self.outputs = Outputs(self, self._transport)
         self.prompts = Prompts(self._transport)
         self.chats = Chats(self._transport)
+        self.documents = Documents(self._transport)
 
     def me(self) -> Mapping[str, Any]:
         """The key's user, scopes, and what is left of the allowance."""

@@ -8,6 +8,7 @@ from models.asset import AssetVersion, MessageAsset, StoredAsset
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
 from models.chat import Chat, ChatGrant, ChatMessage, ChatRole
+from models.document import ChatRetrieval, DocChunk, Document
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
 from models.output import (
     ENDED,
@@ -44,9 +45,12 @@ __all__ = [
     "Chat",
     "ChatGrant",
     "ChatMessage",
+    "ChatRetrieval",
     "ChatRole",
     "ControlKind",
     "Derivation",
+    "DocChunk",
+    "Document",
     "Feedback",
     "FeedbackTotal",
     "Format",

@@ -154,6 +154,17 @@ class MessageUsage(Shown):
     output_tokens: int | None
 
 
+class Source(Shown):
+    """A passage of a document that the model was given with the message."""
+
+    document_id: int
+    chunk_id: int
+    title: str
+    url: str | None
+    section: str = Field(description="The headings it stands under.")
+    score: float
+
+
 class Message(Shown):
     """A message. An assistant's is its job: its status, text and usage are read there."""
 
@@ -173,6 +184,11 @@ class Message(Shown):
     reply_to_id: int | None
     author_id: int | None
     client_message_id: str | None
+    sources: list[Source] = Field(
+        description="What an answer may rest on, as it was then; who reads the chat sees their"
+        " names, who may read the documents their texts."
+    )
+    warning: str | None = Field(description="What went wrong beside the answer.")
     usage: MessageUsage | None
     feedback: str
     created_at: datetime

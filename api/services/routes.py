@@ -16,6 +16,7 @@ from api.replies import as_json
 from api.routing import runtime
 from api.services import asking
 from api.services.stream import Events, encoded
+from api.web.render import POLICY
 from app.accounts import Caller
 from app.errors import LLMJobsError, Unavailable
 from app.log import redact_value
@@ -244,6 +245,7 @@ def _show_list_to_probes() -> Response | None:
         return None
     lines = "".join(f"<li>{name}</li>" for name in READMES)
     response = Response(_LIST.format(lines), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Api-Version"] = VERSION
     return response
 

@@ -5,6 +5,7 @@
     turns.py      sending a message, trying it again, stopping it
     line.py       beginning the turns that wait for their turn
     input.py      what the model gets: who it is, what was said before, the new message
+    sources.py    what documents hold for a message, kept with the answer
     pages.py      where a person is in somebody's application, as the model is told
     titles.py     a chat's title from its first message
     availability.py  whether somebody can be answered now, and what is left to them

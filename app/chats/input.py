@@ -51,11 +51,13 @@ def model_input(
     *,
     read_only: bool = False,
     asset: str | None = None,
+    reference: str = "",
 ) -> list[Message]:
     """The messages of one call; the last is the one to be answered. `asset` is what the chat is
-    about.
+    about, `reference` what documents hold for it.
     """
-    system = Message("system", _system(kind, context or {}, read_only=read_only, asset=asset))
+    told = _system(kind, context or {}, read_only=read_only, asset=asset)
+    system = Message("system", f"{told}\n\n{reference}" if reference else told)
     before = [Message(said.role, with_page(said.content, said.page)) for said in history]
     last = Message("user", with_page(new.content, new.page))
     return [system, *_that_fit(before), last]

@@ -14,7 +14,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, aliased
 
 from app.accounts import caller_of
-from app.chats.turns import ACTIVE, Begun, Request, take, tell, turn_job
+from app.chats.turns import ACTIVE, Begun, Request, look_up_again, take, tell, turn_job
 from app.errors import Forbidden, RequestError
 from app.runtime import Runtime
 from models import Chat, ChatMessage, LLMOutput, User
@@ -83,7 +83,10 @@ def _begin(runtime: Runtime, answer_id: int) -> int | None:
     model = asked.get("model") or chat.meta.get("model")
     try:
         job = turn_job(runtime.settings, caller_of(author), chat.kind, model, request)
-        taken = take(runtime, caller_of(author), job, lambda session: _its_turn(session, answer_id))
+        looked = look_up_again(runtime, caller_of(author), chat, question)
+        taken = take(
+            runtime, caller_of(author), job, lambda session: _its_turn(session, answer_id), looked
+        )
     except _Gone:
         return None
     except RequestError as error:

@@ -16,6 +16,7 @@ from app.assets import AssetRef
 from app.chats.about import imported, link
 from app.chats.access import check_may_chat, held_chat, visible
 from app.chats.input import KINDS
+from app.chats.sources import look_up
 from app.chats.titles import NEW_CHAT, title_of
 from app.chats.turns import (
     Begun,
@@ -153,7 +154,8 @@ def _made(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
             link(session, begun.chat, begun.question, assets.find(session, caller, wanted.asset))
         return begun
 
-    return take(runtime, caller, job, begin)
+    looked = look_up(runtime, caller, first.content, page=first.page, context=first.context)
+    return take(runtime, caller, job, begin, looked)
 
 
 def _insert(session: Session, runtime: Runtime, caller: Caller, wanted: NewChat) -> Chat:

@@ -20,6 +20,7 @@ from app.accounts import OPERATOR, Caller
 from app.assets import AssetRef
 from app.chats.access import check_may_chat, get_chat, get_message, held_chat
 from app.chats.input import Said, model_input
+from app.chats.sources import NOTHING, Looked, keep_with, look_up
 from app.chats.titles import NEW_CHAT, title_of
 from app.chats.views import GIVEN_UP, QUOTA, shown_message
 from app.errors import Conflict, InvalidParameter, MissingParameter, TurnInProgress
@@ -108,6 +109,7 @@ class _Taking:
 
     begin: Callable[[Session], Begun]
     caller: Caller
+    looked: Looked
     begun: Begun | None = None
     limit: dict[str, Any] | None = None
 
@@ -126,8 +128,10 @@ class _Taking:
             self.limit = _allowance(session, self.caller)
             session.flush()
             return []
+        keep_with(session, answer, self.looked)
         session.flush()
-        return [_with_conversation(session, self.caller, begun, job) for job in jobs]
+        reference = self.looked.reference
+        return [_with_conversation(session, self.caller, begun, job, reference) for job in jobs]
 
     def refer(self, session: Session, created: Mapping[str, Created]) -> None:
         """The assistant's message is its job's."""
@@ -148,8 +152,15 @@ def send(runtime: Runtime, caller: Caller, chat_id: int, request: Request) -> Ta
     with runtime.database.read() as session:
         chat = get_chat(session, caller, chat_id, need=ChatRole.CAN_EDIT)
     job = turn_job(runtime.settings, caller, chat.kind, _model(chat.meta, request), request)
+    looked = look_up(
+        runtime, caller, request.content, page=request.page, context=request.context, chat=chat
+    )
     return take(
-        runtime, caller, job, lambda session: _said(session, runtime, caller, chat_id, request)
+        runtime,
+        caller,
+        job,
+        lambda session: _said(session, runtime, caller, chat_id, request),
+        looked,
     )
 
 
@@ -162,10 +173,14 @@ def retry(
     """
     check_may_chat(runtime.settings, caller)
     with runtime.database.read() as session:
-        chat, _ = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+        chat, answer = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+        question = session.get(ChatMessage, answer.reply_to_id) if answer.reply_to_id else None
     asked = Request(content="", traceparent=traceparent)
     job = turn_job(runtime.settings, caller, chat.kind, _model(chat.meta, asked), asked)
-    return take(runtime, caller, job, lambda session: _again(session, caller, chat.id, message_id))
+    looked = look_up_again(runtime, caller, chat, question) if question else NOTHING
+    return take(
+        runtime, caller, job, lambda session: _again(session, caller, chat.id, message_id), looked
+    )
 
 
 def cancel(runtime: Runtime, caller: Caller, message_id: int) -> None:
@@ -194,9 +209,17 @@ def feed_back(session: Session, caller: Caller, message_id: int, **verdict: Any)
     return feedback.give(session, replace(caller, role=Role.ADMIN), output.id, **verdict)
 
 
-def take(runtime: Runtime, caller: Caller, job: NewJob, begin: Callable[[Session], Begun]) -> Taken:
-    """Commit a turn and wake its job; `begin` opens it in the transaction."""
-    taking = _Taking(begin, caller)
+def take(
+    runtime: Runtime,
+    caller: Caller,
+    job: NewJob,
+    begin: Callable[[Session], Begun],
+    looked: Looked = NOTHING,
+) -> Taken:
+    """Commit a turn and wake its job; `begin` opens it in the transaction, `looked` is what it may
+    rest on.
+    """
+    taking = _Taking(begin, caller, looked)
     try:
         accepted = accept(runtime, caller, [job], choose=taking.choose, refer=taking.refer)
     except SaidBefore as before:
@@ -209,6 +232,19 @@ def take(runtime: Runtime, caller: Caller, job: NewJob, begin: Callable[[Session
         message_ids=(begun.question.id, begun.answer.id),
         job=accepted[0] if accepted else None,
         limit=taking.limit,
+    )
+
+
+def look_up_again(runtime: Runtime, caller: Caller, chat: Chat, question: ChatMessage) -> Looked:
+    """The passages for a message that is there already."""
+    return look_up(
+        runtime,
+        caller,
+        question.content or "",
+        page=question.page,
+        context=None,
+        chat=chat,
+        before_seq=question.seq,
     )
 
 
@@ -393,7 +429,9 @@ def _take_back(session: Session, chat: Chat, message_id: int) -> None:
     )
 
 
-def _with_conversation(session: Session, caller: Caller, begun: Begun, job: NewJob) -> NewJob:
+def _with_conversation(
+    session: Session, caller: Caller, begun: Begun, job: NewJob, reference: str
+) -> NewJob:
     chat, question, parent = begun.chat, begun.question, begun.parent
     messages = model_input(
         chat.kind,
@@ -402,6 +440,7 @@ def _with_conversation(session: Session, caller: Caller, begun: Begun, job: NewJ
         Said("user", question.content or "", question.page),
         read_only=bool(chat.meta.get("read_only")),
         asset=_asset(session, caller, chat),
+        reference=reference,
     )
     derived: dict[str, Any] = {}
     if parent is not None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer
 from app.accounts import Caller
 from app.chats.access import role_with
 from app.moments import iso
-from models import Attempt, Chat, ChatGrant, ChatMessage, LLMOutput, Status
+from models import Attempt, Chat, ChatGrant, ChatMessage, ChatRetrieval, LLMOutput, Status
 
 NEWEST = 100
 """Messages that are shown with a chat."""
@@ -60,6 +60,9 @@ class Shown:
     output: LLMOutput | None
     seen: str | None = None
     """What had been written of an answer that failed."""
+    found: Sequence[Mapping[str, Any]] | None = None
+    """The sources the answer was given, best first."""
+    warning: str | None = None
 
     @property
     def status(self) -> str:
@@ -125,6 +128,8 @@ class Shown:
             "reply_to_id": message.reply_to_id,
             "author_id": message.author_id,
             "client_message_id": message.client_message_id,
+            "sources": [dict(one) for one in self.found or ()],
+            "warning": self.warning,
             "usage": _usage(output),
             "feedback": output.feedback_word if output else "none",
             "created_at": iso(message.created_at),
@@ -187,22 +192,26 @@ def shown_message(session: Session, message_id: int) -> Shown:
     return _shown(session.execute(query).all())[0]
 
 
-def _messages(chat_id: int) -> Select[ChatMessage, LLMOutput, str | None]:
+_Rows = Select[ChatMessage, LLMOutput, str | None, list[dict[str, Any]], str | None]
+
+
+def _messages(chat_id: int) -> _Rows:
     return _joined().where(ChatMessage.chat_id == chat_id, ChatMessage.deleted_at.is_(None))
 
 
-def _joined() -> Select[ChatMessage, LLMOutput, str | None]:
+def _joined() -> _Rows:
     last = (Attempt.output_id == LLMOutput.id) & (Attempt.number == LLMOutput.fence)
     return (
-        select(ChatMessage, LLMOutput, Attempt.text)
+        select(ChatMessage, LLMOutput, Attempt.text, ChatRetrieval.found, ChatRetrieval.warning)
         .join(LLMOutput, LLMOutput.id == ChatMessage.output_id, isouter=True)
         .join(Attempt, last & (LLMOutput.status == Status.FAILED), isouter=True)
+        .join(ChatRetrieval, ChatRetrieval.message_id == ChatMessage.id, isouter=True)
         .options(*(defer(column) for column in _LARGE))
     )
 
 
 def _shown(rows: Sequence[Any]) -> list[Shown]:
-    return [Shown(row[0], row[1], row[2]) for row in rows]
+    return [Shown(*row) for row in rows]
 
 
 def _asset(chat: Chat) -> dict[str, Any] | None:

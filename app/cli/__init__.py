@@ -5,6 +5,7 @@
     machine.py  what local commands stand on
     remote.py   what any client may do, over HTTP with an API key: submit, wait, show, …
     prompts.py  … to the library of prompts: import, show, diff, label, publish, roll back
+    documents.py  … to texts that answers in chats rest on: add, list, search, remove
     acting.py   … and to an output that is there: rerun, regenerate, feedback, why, advance, cancel
     doctor.py   the checks of `llm-jobs doctor`
     output.py   how results, tables and errors are shown, and the exit statuses
@@ -30,6 +31,7 @@ _COMMANDS = {
     "advance": "acting:advance",
     "cancel": "acting:cancel",
     "dev": "local:dev",
+    "documents": "documents:documents",
     "doctor": "local:doctor",
     "feedback": "acting:feedback",
     "keys": "local:keys",

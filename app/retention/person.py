@@ -27,6 +27,7 @@ from models import (
     AuditEvent,
     Chat,
     ChatMessage,
+    Document,
     IdempotencyKey,
     LLMOutput,
     Prompt,
@@ -109,6 +110,7 @@ def _forget_name(session: Session, user_id: int) -> None:
     user = session.get_one(User, user_id)
     address, nobody = user.email, f"erased-{user_id}@erased.invalid"
     session.execute(delete(StoredAsset).where(StoredAsset.user_id == user_id))
+    session.execute(delete(Document).where(Document.user_id == user_id))
     for model in _OWN:
         session.execute(delete(model).where(model.user_id == user_id))
     session.execute(

@@ -35,6 +35,7 @@ def answering(
     cancels what runs. Raises ServiceError, and what beginning a turn raises.
     """
     longest = runtime.settings.compat_max_response_chars
+    asked = asked.prepared(runtime, caller)
     turn = Turn.begin(
         runtime, caller, asked.messages(), service=asked.name, traceparent=traceparent
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from app.accounts import Caller
 from app.providers.contract import Message
+from app.runtime import Runtime
 from app.services.problems import bad_request
 
 _ROLES = ("user", "assistant")
@@ -16,6 +18,9 @@ class Asked(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def prepared(self, runtime: Runtime, caller: Caller) -> Asked:
+        """The same with what has to be looked up for it; no transaction may be open."""
 
     def messages(self) -> list[Message]:
         """What the model gets."""

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.accounts import Caller
 from app.chats.input import Said, model_input
 from app.errors import LLMJobsError
 from app.providers.contract import Message
+from app.runtime import Runtime
 from app.services import workflow_yaml
 from app.services.asked import content_of, history_of, object_of, until
 from app.services.pages import Page, add_page_prefix, page_of
@@ -69,6 +71,10 @@ class WorkflowChat:
             page=page_of(object_of(payload, "context"), type="workflow"),
             read_only=read_only,
         )
+
+    def prepared(self, runtime: Runtime, caller: Caller) -> WorkflowChat:
+        """See `Asked.prepared`. A workflow comes along whole."""
+        return self
 
     def messages(self) -> list[Message]:
         """See `Asked.messages`."""

@@ -61,6 +61,8 @@ PARTS = {
     "worker row not removed": "The database was away while the worker stopped: its row goes away"
     " after an hour",
     "chat turn begun": "A message of a chat has waited for the turn before it; now it is a job",
+    "documents not searched": "A message of a chat goes to the model without passages of documents;"
+    " the answer says so",
     "chat turn refused": "A message that had waited could not be asked (its model is served no"
     " longer): the chat says so",
     "asset loaded slowly": "What a chat is about took longer than 0.2 s to read: look at its type,"

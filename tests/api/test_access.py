@@ -78,6 +78,11 @@ NEEDS: dict[str, str] = {
     "streamChat": "chat:read",
     "shareChat": "chat:write",
     "unshareChat": "chat:write",
+    "keepDocument": "chat:write",
+    "listDocuments": "chat:read",
+    "searchDocuments": "chat:read",
+    "getDocument": "chat:read",
+    "removeDocument": "chat:write",
     "getMe": ANY,
     "listUsers": ADMINISTRATOR,
     "createUser": ADMINISTRATOR,
@@ -156,6 +161,8 @@ OWNED: dict[str, str] = {
     "streamChat": "chat",
     "shareChat": "chat",
     "unshareChat": "chat",
+    "getDocument": "document",
+    "removeDocument": "document",
 }
 
 #: operations whose path names something nobody owns
@@ -180,8 +187,8 @@ BODIES: dict[str, Any] = {
 }
 """What to send where the document's example would not do."""
 
-QUERIES = {"suggestWords": "q=in"}
-"""The query of an operation that cannot do without."""
+QUERIES = {"suggestWords": "q=in", "searchDocuments": "q=in"}
+"""The query of operations that cannot do without."""
 
 EVERY = {endpoint.name: endpoint for endpoint in endpoints()}
 PRIVATE = sorted(name for name, need in NEEDS.items() if need != PUBLIC)
@@ -206,6 +213,7 @@ class Things:
     chat_id: int = 10**6
     message_id: int = 10**6
     asset_id: int = 10**6
+    document_id: int = 10**6
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +228,10 @@ def things(shared: House) -> Things:
         library.set_label(session, alice, "hers", label="production", version=1)
     said = {"prompt": "Hello", "model": "simulator/echo"}
     chat = shared.post("/api/v1/chats", as_=shared.alice, json=said).get_json()
-    kept = {"type": "metric_file", "name": "hers", "content": 1}
-    asset = shared.post("/api/v1/assets", as_=shared.alice, json=kept).get_json()
+    stored = {"type": "metric_file", "name": "hers", "content": 1}
+    asset = shared.post("/api/v1/assets", as_=shared.alice, json=stored).get_json()
+    text = {"key": "hers.md", "title": "Hers", "text": "Whales."}
+    kept = shared.post("/api/v1/documents", as_=shared.alice, json=text).get_json()
     return Things(
         job["job_id"],
         job["output_id"],
@@ -231,6 +241,7 @@ def things(shared: House) -> Things:
         chat_id=chat["id"],
         message_id=chat["message_ids"][1],
         asset_id=asset["id"],
+        document_id=kept["id"],
     )
 
 

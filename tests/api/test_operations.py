@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -108,11 +109,16 @@ def test_odd_pauses_are_400(shared: House, sent: dict[str, Any]) -> None:
     assert shared.post(f"{QUEUES}/low/pause", as_=shared.ada, json=sent).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/livez"])
-def test_healthz_looks_at_nothing_but_the_process(house: House, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/healthz", {"status": "ok"}), ("/livez", {"status": "ok", "version": version("llm-jobs")})],
+)
+def test_healthz_looks_at_nothing_but_the_process(
+    house: House, path: str, told: dict[str, str]
+) -> None:
     house.database.dispose()
     answer = house.get(f"{path}?probe=1")
-    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.get_json()) == (200, told)
 
 
 def test_readyz_says_what_is_away(house: House) -> None:

@@ -337,6 +337,26 @@ def its_creator(name: str) -> Callable[[House], Any]:
     return act
 
 
+DOCUMENTS = "/api/v1/documents"
+TEXT = {"key": "a.md", "title": "A", "text": "Whales."}
+
+
+def on_document(name: str) -> Callable[[House], Any]:
+    """The operation on a document of ada's."""
+
+    def act(house: House) -> Any:
+        kept = house.post(DOCUMENTS, as_=house.ada, json=TEXT).get_json()
+        path = openapi.path_of(EVERY[name]).format(document_id=kept["id"])
+        return call(house, name, path)
+
+    return act
+
+
+def kept_before(house: House) -> Any:
+    house.post(DOCUMENTS, as_=house.ada, json=TEXT)
+    return house.post(DOCUMENTS, as_=house.ada, json=TEXT)
+
+
 def strangers_user(name: str) -> Callable[[House], Any]:
     return with_body(name, {"name": "x", "user_id": 999})
 
@@ -452,6 +472,12 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("shareChat", 409): its_creator("shareChat"),
     ("unshareChat", 204): on_chat("unshareChat"),
     ("unshareChat", 409): its_creator("unshareChat"),
+    ("keepDocument", 201): done("keepDocument"),
+    ("keepDocument", 200): kept_before,
+    ("listDocuments", 200): done("listDocuments"),
+    ("searchDocuments", 200): done("searchDocuments"),
+    ("getDocument", 200): on_document("getDocument"),
+    ("removeDocument", 204): on_document("removeDocument"),
     ("getMe", 200): done("getMe"),
     ("listUsers", 200): done("listUsers"),
     ("createUser", 201): done("createUser"),

@@ -118,6 +118,28 @@ def test_the_first_bytes_come_before_the_model_and_who_has_gone_is_answered_no_m
         assert platform.wait_status(job.id, "cancelled", "completed").status == "cancelled"
 
 
+def test_documents_are_searched_once_and_kept_until_one_goes_elsewhere(platform: Platform) -> None:
+    text = {"key": "fn.md", "title": "fn", "text": "The operation fn changes the state."}
+    assert platform.ask("POST", "/api/v1/documents", text).status_code == 201
+    first = post(platform, "job_chat", content="What does the operation fn do?").json()
+    rag = first["meta"]["rag"]
+    assert rag["search_results_sections"] == ["fn"]
+    assert "changes the state" in rag["search_results"][0]
+    assert "changes the state" in told(platform)
+    again = post(platform, "job_chat", content="Whales?", meta=first["meta"]).json()
+    assert again["meta"]["rag"] == rag
+    assert "changes the state" in told(platform)
+    fresh = post(platform, "job_chat", content="Whales?", meta=first["meta"], refresh_rag=True)
+    assert fresh.json()["meta"]["rag"]["search_results"] == []
+
+
+def told(platform: Platform) -> str:
+    """What the model was told before the last conversation."""
+    script = rows(platform)[0].script
+    assert script
+    return str(script["messages"][0]["content"])
+
+
 def test_a_workflow_comes_back_and_the_change_is_an_event(platform: Platform) -> None:
     workflow = "name: Mine\njobs:\n  a:\n    name: A\n    body: fn()\n"
     content = "Rename it\n<workflow_yaml>\nname: Ours\njobs: {a: {name: B}}\n</workflow_yaml>"
