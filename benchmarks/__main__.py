@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import jobs, pages, retrieval
+from benchmarks import assets, jobs, pages, retrieval
 
-BENCHMARKS = {"jobs": jobs.main, "pages": pages.main, "retrieval": retrieval.main}
+BENCHMARKS = {
+    "assets": assets.main,
+    "jobs": jobs.main,
+    "pages": pages.main,
+    "retrieval": retrieval.main,
+}
 
 
 def main(names: list[str]) -> int:

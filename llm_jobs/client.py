@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from llm_jobs.assets import Assets
 from llm_jobs.chats import Chats
 from llm_jobs.documents import Documents
 from llm_jobs.errors import Unreachable
@@ -52,6 +53,7 @@ class Client:
         self.outputs = Outputs(self, self._transport)
         self.prompts = Prompts(self._transport)
         self.chats = Chats(self._transport)
+        self.assets = Assets(self._transport)
         self.documents = Documents(self._transport)
 
     def me(self) -> Mapping[str, Any]:

@@ -95,3 +95,21 @@ def test_a_chat_is_renamed_shared_judged_and_removed(platform: Platform, client:
 def test_what_is_no_chat_is_said_before_anything_is_sent(client: Client, odd: Any) -> None:
     with pytest.raises(TypeError):
         client.chats.get(odd)
+
+
+def test_assets_are_stored_changed_listed_and_talked_about(
+    platform: Platform, client: Client
+) -> None:
+    assert "llm_output" in [one["name"] for one in client.assets.types()]
+    made = [client.assets.create("metric_file", f"M{n}", {"n": n}) for n in range(3)]
+    asset_id = made[0]["id"]
+    assert client.assets.change(asset_id, content=[1], name="Mine")["version"] == 2
+    assert client.assets.get(asset_id)["content"] == [1]
+    assert [one["name"] for one in client.assets.list(limit=2)] == ["M2", "M1", "Mine"]
+    chat = client.chats.create(asset_type="metric_file", asset_id=str(asset_id))
+    assert (chat["title"], chat["job"], len(chat["message_ids"])) == ("Mine", None, 2)
+    older = client.chats.create(metric_id=str(asset_id))
+    assert older["asset"] == chat["asset"]
+    client.assets.remove(asset_id)
+    with pytest.raises(ApiError, match="Unknown asset"):
+        client.assets.get(asset_id)
