@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, text
 from sqlalchemy.orm import Session
 
 from app import retrieval
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 SHORT = 80
 """Characters of a message that may only mean something after the one before: `And in French?`"""
+
+SEARCH_SECONDS = 2.0
+"""For each question, on PostgreSQL: somebody waits for the answer, and it can do without."""
 
 _LONGEST_LINE = 500
 _ERROR = re.compile(r"(?im)^.*\berror\b.*$")
@@ -71,6 +74,9 @@ def look_up(
         with runtime.database.read() as session:
             if not session.scalar(select(exists().where(retrieval.may_find(caller)))):
                 return NOTHING
+            if runtime.database.dialect == "postgresql":
+                limit_ms = int(SEARCH_SECONDS * 1000)
+                session.execute(text(f"SET LOCAL statement_timeout = {limit_ms}"))
             before = _message_before(session, chat, before_seq) if len(content) <= SHORT else ""
             queries = _queries(content, before, page, context)[: settings.docs_max_queries]
             resource, limit = _resource(page, context), settings.docs_top_k
@@ -84,6 +90,19 @@ def look_up(
     # What was said counts as much as all that stands around it.
     found = retrieval.merged([lists[0]] * len(lists) + lists[1:], limit=settings.docs_top_k)
     return Looked(queries, tuple(found))
+
+
+def docs_of(runtime: Runtime, caller: Caller, resource: str) -> str:
+    """The whole documents about a resource (an adaptor), up to LLM_JOBS_RESOURCE_DOCS_MAX; blank
+    when there are none, and when they cannot be read. No transaction may be open.
+    """
+    longest = runtime.settings.resource_docs_max
+    try:
+        with runtime.database.read() as session:
+            return retrieval.resource_docs(session, caller, resource, longest=longest)
+    except Exception as error:
+        log.warning("documents not searched", error=type(error).__name__)
+        return ""
 
 
 def keep_with(session: Session, answer: ChatMessage, looked: Looked) -> None:

@@ -62,6 +62,11 @@ def rate_limit(retry_after: float | None = None) -> ServiceError:
     )
 
 
+def paused() -> ServiceError:
+    """Whoever runs the platform holds back what would answer."""
+    return ServiceError(503, "CONNECTION_ERROR", "The service is paused. Please try again later.")
+
+
 def internal() -> ServiceError:
     """Whatever nobody should read about."""
     return ServiceError(500, "INTERNAL_ERROR", "Something went wrong. Please try again.")

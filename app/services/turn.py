@@ -21,12 +21,14 @@ from app.accounts import OPERATOR, Caller
 from app.errors import Conflict, MissingParameter
 from app.jobs.meaning import find_route
 from app.jobs.submit import accept
+from app.jobs.waking import nothing_paused
 from app.lifecycle import NewJob
+from app.lifecycle.control import pauses
 from app.prompts.chat import beside, chat_script
 from app.providers.contract import ANSWER_CUT, Message
 from app.runtime import Runtime
-from app.services.problems import ServiceError, of_failure
-from models import ENDED, Format, LLMOutput, Queue, Status
+from app.services.problems import ServiceError, of_failure, paused, rate_limit
+from models import ENDED, ControlKind, Format, LLMOutput, Queue, Status
 
 MOST_TRIES = 2
 LONGEST_PAUSE_SECONDS = 10.0
@@ -127,6 +129,8 @@ class Turn:
                     return
                 if (why := _hopeless(row)) is not None:
                     raise of_failure(why)
+                if row.status == Status.PENDING:
+                    self._refuse_paused(row)
                 yield Waits()
         finally:
             if not ended:
@@ -140,6 +144,14 @@ class Turn:
     def _row(self) -> LLMOutput:
         with self._runtime.database.read() as session:
             return _read(session, self.output_id)
+
+    def _refuse_paused(self, row: LLMOutput) -> None:
+        """Raises ServiceError where the row is held back, by a provider's limit or by somebody."""
+        with self._runtime.database.read() as session:
+            if nothing_paused(session, row.queue, row.model_name, row.bucket):
+                return
+            kinds = {pause.kind for pause in pauses(session) if pause.name == row.bucket}
+        raise rate_limit() if ControlKind.BUCKET in kinds else paused()
 
     def _outcome(self, row: LLMOutput) -> Done:
         if row.status != Status.COMPLETED:

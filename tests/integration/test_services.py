@@ -11,9 +11,12 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from app import lifecycle
+from app.lifecycle import control
 from app.providers.contract import Message
+from app.providers.registry import resolve
 from app.services import Done, ServiceError, Told, Turn
-from models import LLMOutput
+from models import ControlKind, LLMOutput
 from tests.support.databases import SQLiteDatabases
 from tests.support.platform import Platform, running_platform
 from tests.support.waiting import eventually
@@ -133,6 +136,18 @@ def test_documents_are_searched_once_and_kept_until_one_goes_elsewhere(platform:
     assert fresh.json()["meta"]["rag"]["search_results"] == []
 
 
+def test_documents_of_the_adaptor_are_told_unless_they_are_not_wanted(platform: Platform) -> None:
+    text = {"key": "fhir.md", "title": "fhir", "text": "Bundles come first.", "resource": "fhir"}
+    assert platform.ask("POST", "/api/v1/documents", text).status_code == 201
+    context = {"adaptor": "@openfn/language-fhir@5.0.0"}
+    post(platform, "job_chat", content="Hello", context=context)
+    assert "Bundles come first." in told(platform)
+    post(platform, "job_chat", content="Hi", context=context, download_adaptor_docs=False)
+    assert "Documentation of the step's adaptor" not in told(platform)
+    post(platform, "job_chat", content="Hello", context={"adaptor": "@openfn/language-kobo@1.0.0"})
+    assert "Bundles come first." not in told(platform)
+
+
 def told(platform: Platform) -> str:
     """What the model was told before the last conversation."""
     script = rows(platform)[0].script
@@ -196,6 +211,27 @@ def test_a_failure_is_told_soon_and_with_a_known_type(
     assert failed.value.type == type
     row = platform.wait_status(turn.output_id, "failed", "cancelled")
     assert len(platform.simulator.calls(turn.job_id)) == calls, row.error_code
+
+
+@pytest.mark.parametrize(
+    ("kind", "type"),
+    [(ControlKind.MODEL, "CONNECTION_ERROR"), (ControlKind.BUCKET, "RATE_LIMIT")],
+)
+def test_what_is_held_back_ends_a_turn_at_once(
+    platform: Platform, kind: ControlKind, type: str
+) -> None:
+    model, database = f"simulator/held-{kind.value}", platform.runtime.database
+    bucket = resolve(model, platform.runtime.settings).bucket
+    name = bucket if kind is ControlKind.BUCKET else model
+    with database.write() as session:
+        control.pause(session, kind, name)
+    try:
+        with pytest.raises(ServiceError) as refused:
+            list(begin(platform, model).follow(stopping=lambda: False))
+    finally:
+        with database.write() as session:
+            lifecycle.resume(session, kind, name)
+    assert refused.value.type == type
 
 
 @pytest.mark.parametrize("key", [None, "", "nonsense", "ljk_live_x", 5, {"a": 1}])

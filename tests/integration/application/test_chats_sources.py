@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from app import chats, retrieval
-from app.accounts import Caller
-from app.chats import NewChat, Request, Taken
+from app.accounts import Caller, caller_of, create_user
+from app.chats import NewChat, Request, Taken, sources
 from app.chats.views import Shown
+from app.db import Database
 from app.retrieval import NewDocument
 from app.settings import Settings
 from models import ChatRetrieval
@@ -130,6 +133,27 @@ def test_without_documents_nothing_is_written(desk: Desk, alice: Caller) -> None
     taken = desk.ask(alice, "krill")
     assert desk.retrievals() == 0
     assert desk.answer(taken).to_json()["sources"] == []
+
+
+def test_a_search_that_takes_too_long_fails_no_turn(
+    postgres_url: str, settings: Settings, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgres_url)
+    runtime: Any = SimpleNamespace(settings=settings, database=database)
+    with database.write() as session:
+        reader = caller_of(create_user(session, email="reader@example.org"))
+        retrieval.keep(session, reader, NewDocument(key="a", title="A", text="Krill."))
+
+    def dawdle(session: Session, *_: Any, **__: Any) -> None:
+        session.execute(text("SELECT pg_sleep(60)"))
+
+    monkeypatch.setattr(sources, "SEARCH_SECONDS", 0.05)
+    monkeypatch.setattr(sources.retrieval, "search", dawdle)
+    looked = sources.look_up(runtime, reader, "krill", page=None, context=None)
+    assert (looked.found, looked.warning) == ((), sources._FAILED)
+    monkeypatch.undo()
+    assert sources.look_up(runtime, reader, "krill", page=None, context=None).found
+    database.dispose()
 
 
 def test_a_search_that_fails_fails_no_turn(
