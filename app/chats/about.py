@@ -71,5 +71,5 @@ def _file(asset: Asset) -> dict[str, object]:
         "version_id": asset.id,
         "version_number": asset.version or 1,
         "filter_version_id": None,
-        "metadata": [{"status": "completed", "message": f"{asset.label} {asset.name} completed"}],
+        "metadata": [{"status": "completed", "message": f"{asset.name} completed"}],
     }

@@ -62,6 +62,11 @@ def rate_limit(retry_after: float | None = None) -> ServiceError:
     )
 
 
+def no_model() -> ServiceError:
+    """Nobody has said which model answers (LLM_JOBS_CHAT_MODEL)."""
+    return ServiceError(500, "PROVIDER_ERROR", "No model is set for this service.")
+
+
 def paused() -> ServiceError:
     """Whoever runs the platform holds back what would answer."""
     return ServiceError(503, "CONNECTION_ERROR", "The service is paused. Please try again later.")

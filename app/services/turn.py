@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.accounts import OPERATOR, Caller
-from app.errors import Conflict, MissingParameter
+from app.errors import Conflict
 from app.jobs.meaning import find_route
 from app.jobs.submit import accept
 from app.jobs.waking import nothing_paused
@@ -27,7 +27,7 @@ from app.lifecycle.control import pauses
 from app.prompts.chat import beside, chat_script
 from app.providers.contract import ANSWER_CUT, Message
 from app.runtime import Runtime
-from app.services.problems import ServiceError, of_failure, paused, rate_limit
+from app.services.problems import ServiceError, no_model, of_failure, paused, rate_limit
 from models import ENDED, ControlKind, Format, LLMOutput, Queue, Status
 
 MOST_TRIES = 2
@@ -77,11 +77,11 @@ class Turn:
         traceparent: str | None = None,
     ) -> Turn:
         """Accept the job. Raises what accepting raises, such as AllowanceUsedUp, Unavailable; and
-        MissingParameter without LLM_JOBS_CHAT_MODEL.
+        ServiceError without LLM_JOBS_CHAT_MODEL.
         """
         settings = runtime.settings
         if not settings.chat_model:
-            raise MissingParameter("LLM_JOBS_CHAT_MODEL")
+            raise no_model()
         route = find_route(settings, settings.chat_model)
         job = NewJob(
             template_name=f"service/{service}",

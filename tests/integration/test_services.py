@@ -213,6 +213,16 @@ def test_a_failure_is_told_soon_and_with_a_known_type(
     assert len(platform.simulator.calls(turn.job_id)) == calls, row.error_code
 
 
+def test_without_a_model_for_chats_the_service_says_so(platform: Platform) -> None:
+    with pytest.raises(ServiceError) as refused:
+        begin(platform, "")
+    assert refused.value.to_json() == {
+        "code": 500,
+        "type": "PROVIDER_ERROR",
+        "message": "No model is set for this service.",
+    }
+
+
 @pytest.mark.parametrize(
     ("kind", "type"),
     [(ControlKind.MODEL, "CONNECTION_ERROR"), (ControlKind.BUCKET, "RATE_LIMIT")],
