@@ -112,17 +112,28 @@ class Transport:
 
     @contextmanager
     def lines(self, path: str, *, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
-        """The lines of an endless answer, as they come. Raises as `send`, without repeating."""
-        try:
-            with self._http.stream(
-                "GET", path, headers={"Accept": "text/event-stream", **headers}
-            ) as response:
-                if not response.is_success:
+        """The lines of an endless answer, as they come. Until it begins it is asked for again as
+        `send` does: the place of a stream that was left a moment ago may not be free yet. Raises
+        as `send`, and Unreachable when it breaks off.
+        """
+        until = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                with self._http.stream(
+                    "GET", path, headers={"Accept": "text/event-stream", **headers}
+                ) as response:
+                    if response.is_success:
+                        yield response.iter_lines()
+                        return
                     response.read()
-                    raise _refusal(response)
-                yield response.iter_lines()
-        except httpx2.TransportError as error:
-            raise Unreachable(f"the stream broke off: {type(error).__name__}") from error
+            except httpx2.TransportError as error:
+                raise Unreachable(f"the stream broke off: {type(error).__name__}") from error
+            named = retry_after_seconds(response.headers.get("Retry-After"))
+            seconds = _FIRST_PAUSE_SECONDS if named is None else named
+            over = time.monotonic() + seconds > until
+            if over or response.status_code not in _WORTH_REPEATING:
+                raise _refusal(response)
+            self._sleep(seconds)
 
     def close(self) -> None:
         """Close every connection."""

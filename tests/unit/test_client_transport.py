@@ -203,6 +203,30 @@ def test_retry_after_may_be_a_date() -> None:
     assert 57 < found <= 60
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_stream_that_is_one_too_many_is_asked_for_again(
+    server: Scripted, connect: Callable[..., Transport], slept: list[float], status: int
+) -> None:
+    server.replies = [(status, {"Retry-After": "5"}, {}), (200, {}, b"data: 1\n\n")]
+    with connect().lines("/x", headers={}) as lines:
+        assert list(lines) == ["data: 1", ""]
+    assert slept == [5.0]
+
+
+@pytest.mark.parametrize(("status", "patience"), [(404, 60), (429, 1)])
+def test_a_stream_that_is_refused_for_good_or_too_long_is_an_error(
+    server: Scripted,
+    connect: Callable[..., Transport],
+    slept: list[float],
+    status: int,
+    patience: float,
+) -> None:
+    server.replies = [(status, {"Retry-After": "5"}, {"detail": "No."})]
+    with pytest.raises(ApiError, match="No"), connect(patience).lines("/x", headers={}):
+        pass
+    assert slept == []
+
+
 def test_events_are_read_from_their_lines() -> None:
     lines = [
         ": keepalive",
