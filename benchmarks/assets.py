@@ -91,8 +91,8 @@ def load(runtime: Runtime, caller: Caller, number: int) -> None:
     """What a model is given of a dashboard."""
     ref = AssetRef("dashboard_file", str(number))
     with runtime.database.read() as session:
-        told = assets.content_for(session, caller, ref)
-    if not told or told.count("SELECT 1 SELECT") < METRICS:
+        told = assets.material(session, caller, ref)
+    if not told or told.text.count("SELECT 1 SELECT") < METRICS:
         raise RuntimeError("a dashboard without its metrics")
 
 

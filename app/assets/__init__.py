@@ -8,8 +8,17 @@
 An asset somebody may not see does not exist for them. Nothing here knows chats.
 """
 
-from app.assets.loading import content_for, find
-from app.assets.registry import LEGACY, Asset, AssetRef, AssetType, asset_types, reference
+from app.assets.loading import Material, find, material
+from app.assets.registry import (
+    LEGACY,
+    Asset,
+    AssetRef,
+    AssetType,
+    Loaded,
+    Part,
+    asset_types,
+    reference,
+)
 from app.assets.storing import NewAsset, add_version, create, describe, get, list_assets, remove
 
 __all__ = [
@@ -17,15 +26,18 @@ __all__ = [
     "Asset",
     "AssetRef",
     "AssetType",
+    "Loaded",
+    "Material",
     "NewAsset",
+    "Part",
     "add_version",
     "asset_types",
-    "content_for",
     "create",
     "describe",
     "find",
     "get",
     "list_assets",
+    "material",
     "reference",
     "remove",
 ]

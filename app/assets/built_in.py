@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.accounts import Caller
 from app.assets import storing
-from app.assets.registry import Asset, AssetRef, AssetType
+from app.assets.registry import Asset, AssetRef, AssetType, Loaded, Part
 from app.errors import LLMJobsError
 from app.prompts import library
 from app.prompts.notation import write_yaml
-from models import AssetVersion, LLMOutput
+from models import LLMOutput, StoredAsset
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Outputs:
             return None
         return Asset(type=self.type, id=ref.id, name=f"{self.label} {row.id}", label=self.label)
 
-    def content(self, session: Session, caller: Caller, asset: Asset) -> str:
+    def load(self, session: Session, caller: Caller, asset: Asset) -> Loaded:
         key = LLMOutput.job_id == asset.id if self.by_job else LLMOutput.id == int(asset.id)
         row = session.scalars(select(LLMOutput).where(key)).one()
         facts = {
@@ -53,10 +53,8 @@ class Outputs:
             "error": row.error_message,
             "feedback": row.feedback_word,
         }
-        return write_yaml({name: value for name, value in facts.items() if value})
-
-    def related(self, session: Session, asset: Asset) -> list[AssetRef]:
-        return []
+        told = write_yaml({name: value for name, value in facts.items() if value})
+        return Loaded([Part(asset, told)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +77,9 @@ class Prompts:
             may_edit=library.may_change(caller, found.prompt),
         )
 
-    def content(self, session: Session, caller: Caller, asset: Asset) -> str:
-        return write_yaml(library.get(session, caller, asset.id).version.definition)
-
-    def related(self, session: Session, asset: Asset) -> list[AssetRef]:
-        return []
+    def load(self, session: Session, caller: Caller, asset: Asset) -> Loaded:
+        definition = library.get(session, caller, asset.id).version.definition
+        return Loaded([Part(asset, write_yaml(definition))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +91,27 @@ class Stored:
     def find(self, session: Session, caller: Caller, ref: AssetRef) -> Asset | None:
         number = _number(ref.id)
         row = storing.visible(session, caller, number) if number is not None else None
-        if row is None or row.type != ref.type:
-            return None
+        return self._asset(caller, row) if row is not None and row.type == ref.type else None
+
+    def load(self, session: Session, caller: Caller, asset: Asset) -> Loaded:
+        """Its content; of a dashboard also the metrics that its `metrics` names: numbers, or
+        objects with an `id`.
+        """
+        content = storing.content_in(session, int(asset.id), asset.version or 1)
+        parts, missing = [Part(asset, _told(content))], []
+        named = content.get("metrics") if isinstance(content, dict) else None
+        if asset.type == "dashboard_file" and isinstance(named, list):
+            ids = [one.get("id") if isinstance(one, dict) else one for one in named]
+            refs = [AssetRef("metric_file", str(one)) for one in dict.fromkeys(map(str, ids))]
+            numbers = [number for ref in refs if (number := _number(ref.id)) is not None]
+            found = storing.contents(session, caller, "metric_file", numbers[:MOST_METRICS])
+            metric = Stored("Metric")
+            parts += [Part(metric._asset(caller, row), _told(its)) for row, its in found]
+            seen = {part.asset.id for part in parts[1:]}
+            missing = [ref for ref in refs if ref.id not in seen]
+        return Loaded(parts, missing)
+
+    def _asset(self, caller: Caller, row: StoredAsset) -> Asset:
         return Asset(
             type=row.type,
             id=str(row.id),
@@ -106,21 +121,9 @@ class Stored:
             may_edit=caller.sees(row.user_id),
         )
 
-    def content(self, session: Session, caller: Caller, asset: Asset) -> str:
-        content = _content(session, asset)
-        return content if isinstance(content, str) else _json(content)
 
-    def related(self, session: Session, asset: Asset) -> list[AssetRef]:
-        """The metrics that a dashboard's content names in `metrics`: numbers, or objects with an
-        `id`.
-        """
-        content = _content(session, asset)
-        named = content.get("metrics") if isinstance(content, dict) else None
-        if asset.type != "dashboard_file" or not isinstance(named, list):
-            return []
-        ids = [one.get("id") if isinstance(one, dict) else one for one in named]
-        return [AssetRef("metric_file", str(one)) for one in dict.fromkeys(map(str, ids))]
-
+MOST_METRICS = 50
+"""Of a dashboard; the rest is named as missing."""
 
 TYPES: Mapping[str, AssetType] = {
     "llm_output": Outputs("llm_output", "Output", by_job=False),
@@ -132,12 +135,10 @@ TYPES: Mapping[str, AssetType] = {
 }
 
 
-def _content(session: Session, asset: Asset) -> Any:
-    return session.get_one(AssetVersion, (int(asset.id), asset.version)).content
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def _told(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def _number(id: str) -> int | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.accounts import Caller
 from app.assets.built_in import Stored
-from app.assets.registry import Asset, AssetRef, AssetType, asset_types
+from app.assets.registry import Asset, AssetRef, AssetType, Part, asset_types
 from app.errors import AssetNotFound
 
 log = structlog.get_logger(__name__)
@@ -17,7 +18,6 @@ log = structlog.get_logger(__name__)
 MOST_CHARACTERS = 100_000
 """Of an asset and all it is made of."""
 
-MOST_RELATED = 50
 SLOW_SECONDS = 0.2
 _CUT = "\n(...)"
 
@@ -32,7 +32,15 @@ def find(session: Session, caller: Caller, ref: AssetRef) -> Asset:
     return found
 
 
-def content_for(session: Session, caller: Caller, ref: AssetRef) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the model is told of an asset, and whether whoever speaks may change it."""
+
+    text: str
+    may_edit: bool
+
+
+def material(session: Session, caller: Caller, ref: AssetRef) -> Material | None:
     """What the model is told of an asset and of what it is made of, cut at `MOST_CHARACTERS`; None
     where the caller may not see it any more. Parts he may not see are named, and left out.
     """
@@ -41,28 +49,24 @@ def content_for(session: Session, caller: Caller, ref: AssetRef) -> str | None:
     asset = kind.find(session, caller, ref)
     if asset is None:
         return None
-    told, missing = [_section(session, caller, asset, kind)], []
-    for part in kind.related(session, asset)[:MOST_RELATED]:
-        of = _type(part)
-        found = of.find(session, caller, part)
-        if found is None:
-            missing.append(f"{part.type} {part.id}")
-        else:
-            told.append(_section(session, caller, found, of))
-    if missing:
-        told.append(f"Not to be seen by the author: {', '.join(missing)}.")
+    loaded = kind.load(session, caller, asset)
+    told = [_section(part) for part in loaded.parts]
+    if loaded.missing:
+        names = ", ".join(f"{one.type} {one.id}" for one in loaded.missing)
+        told.append(f"Not to be seen by the author: {names}.")
     seconds = time.monotonic() - began
     if seconds > SLOW_SECONDS:
         log.warning("asset loaded slowly", asset_type=ref.type, seconds=round(seconds, 3))
     whole = "\n\n".join(told)
-    return whole if len(whole) <= MOST_CHARACTERS else whole[:MOST_CHARACTERS] + _CUT
+    text = whole if len(whole) <= MOST_CHARACTERS else whole[:MOST_CHARACTERS] + _CUT
+    return Material(text, asset.may_edit)
 
 
 def _type(ref: AssetRef) -> AssetType:
     return asset_types().get(ref.type) or Stored(ref.type.replace("_", " ").capitalize())
 
 
-def _section(session: Session, caller: Caller, asset: Asset, kind: AssetType) -> str:
+def _section(part: Part) -> str:
+    asset = part.asset
     version = f", version {asset.version}" if asset.version else ""
-    content = kind.content(session, caller, asset)
-    return f"{asset.label} “{asset.name}”{version}:\n<asset>\n{content}\n</asset>"
+    return f"{asset.label} “{asset.name}”{version}:\n<asset>\n{part.text}\n</asset>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,18 +30,32 @@ class AssetRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """An asset somebody may see. `label` is its type in words; `version` None where it has none."""
+    """An asset somebody may see. `label` is its type in words; `version` None where it has none.
+    Whoever may not edit it is suggested no changes of it.
+    """
 
     type: str
     id: str
     name: str
     label: str
     version: int | None = None
-    may_edit: bool = False
+    may_edit: bool = True
 
-    @property
-    def ref(self) -> AssetRef:
-        return AssetRef(self.type, self.id)
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An asset that was read, with its text."""
+
+    asset: Asset
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An asset and what it is made of, itself first; `missing` are parts the caller may not see."""
+
+    parts: Sequence[Part]
+    missing: Sequence[AssetRef] = ()
 
 
 class AssetType(Protocol):
@@ -54,11 +68,8 @@ class AssetType(Protocol):
     def find(self, session: Session, caller: Caller, ref: AssetRef) -> Asset | None:
         """One that the caller may see; None for any other."""
 
-    def content(self, session: Session, caller: Caller, asset: Asset) -> str:
-        """What the model is told of one that was found."""
-
-    def related(self, session: Session, asset: Asset) -> list[AssetRef]:
-        """What it is made of; whoever may not see a part is told the rest."""
+    def load(self, session: Session, caller: Caller, asset: Asset) -> Loaded:
+        """What the model is told of one that was found, and of what it is made of."""
 
 
 def asset_types() -> dict[str, AssetType]:

@@ -100,6 +100,29 @@ def visible(session: Session, caller: Caller, asset_id: int) -> StoredAsset | No
     return row if row.shared or caller.sees(row.user_id) else None
 
 
+def contents(
+    session: Session, caller: Caller, type: str, asset_ids: Sequence[int]
+) -> list[tuple[StoredAsset, Any]]:
+    """Those of the assets that the caller may see, with their newest contents, in the order asked
+    for; one query.
+    """
+    newest = (AssetVersion.asset_id == StoredAsset.id) & (
+        AssetVersion.version == StoredAsset.version
+    )
+    query = (
+        select(StoredAsset, AssetVersion.content)
+        .join(AssetVersion, newest)
+        .where(
+            StoredAsset.id.in_(asset_ids),
+            StoredAsset.type == type,
+            StoredAsset.deleted_at.is_(None),
+        )
+    )
+    found = {row.id: (row, content) for row, content in session.execute(query)}
+    asked = (found[one] for one in asset_ids if one in found)
+    return [(row, content) for row, content in asked if row.shared or caller.sees(row.user_id)]
+
+
 def list_assets(
     session: Session,
     caller: Caller,
@@ -147,7 +170,12 @@ def describe(session: Session, rows: Sequence[StoredAsset]) -> list[dict[str, An
 
 def content_of(session: Session, row: StoredAsset) -> Any:
     """Its newest version's content."""
-    return session.get_one(AssetVersion, (row.id, row.version)).content
+    return content_in(session, row.id, row.version)
+
+
+def content_in(session: Session, asset_id: int, version: int) -> Any:
+    """The content of a version that is known to be there."""
+    return session.get_one(AssetVersion, (asset_id, version)).content
 
 
 def _add(session: Session, caller: Caller, row: StoredAsset, content: Any) -> None:

@@ -4,6 +4,7 @@
     threads.py    making, finding, renaming and removing chats
     turns.py      sending a message, trying it again, stopping it
     line.py       beginning the turns that wait for their turn
+    conversation.py  what of a chat a turn's model gets, read from its rows
     input.py      what the model gets: who it is, what was said before, the new message
     sources.py    what documents hold for a message, kept with the answer
     pages.py      where a person is in somebody's application, as the model is told

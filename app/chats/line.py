@@ -14,7 +14,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, aliased
 
 from app.accounts import caller_of
-from app.chats.turns import ACTIVE, Begun, Request, look_up_again, take, tell, turn_job
+from app.chats.sources import look_up_again
+from app.chats.turns import ACTIVE, Begun, Request, take, tell, turn_job
 from app.errors import Forbidden, RequestError
 from app.runtime import Runtime
 from models import Chat, ChatMessage, LLMOutput, User

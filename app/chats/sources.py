@@ -8,7 +8,8 @@ never fails a turn: without the documents an answer may be worse, but it is an a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +72,9 @@ def look_up(
     context = {**((chat.meta.get("context") or {}) if chat else {}), **(context or {})}
     queries: tuple[str, ...] = (content,)
     try:
-        with runtime.database.read() as session:
+        with _reading(runtime) as session:
             if not session.scalar(select(exists().where(retrieval.may_find(caller)))):
                 return NOTHING
-            if runtime.database.dialect == "postgresql":
-                limit_ms = int(SEARCH_SECONDS * 1000)
-                session.execute(text(f"SET LOCAL statement_timeout = {limit_ms}"))
             before = _message_before(session, chat, before_seq) if len(content) <= SHORT else ""
             queries = _queries(content, before, page, context)[: settings.docs_max_queries]
             resource, limit = _resource(page, context), settings.docs_top_k
@@ -92,13 +90,26 @@ def look_up(
     return Looked(queries, tuple(found))
 
 
+def look_up_again(runtime: Runtime, caller: Caller, chat: Chat, question: ChatMessage) -> Looked:
+    """The passages for a message that is there already."""
+    return look_up(
+        runtime,
+        caller,
+        question.content or "",
+        page=question.page,
+        context=None,
+        chat=chat,
+        before_seq=question.seq,
+    )
+
+
 def docs_of(runtime: Runtime, caller: Caller, resource: str) -> str:
     """The whole documents about a resource (an adaptor), up to LLM_JOBS_RESOURCE_DOCS_MAX; blank
     when there are none, and when they cannot be read. No transaction may be open.
     """
     longest = runtime.settings.resource_docs_max
     try:
-        with runtime.database.read() as session:
+        with _reading(runtime) as session:
             return retrieval.resource_docs(session, caller, resource, longest=longest)
     except Exception as error:
         log.warning("documents not searched", error=type(error).__name__)
@@ -117,6 +128,16 @@ def keep_with(session: Session, answer: ChatMessage, looked: Looked) -> None:
                 warning=looked.warning,
             )
         )
+
+
+@contextmanager
+def _reading(runtime: Runtime) -> Iterator[Session]:
+    """A session in which no question takes longer than `SEARCH_SECONDS`, on PostgreSQL."""
+    with runtime.database.read() as session:
+        if runtime.database.dialect == "postgresql":
+            limit_ms = int(SEARCH_SECONDS * 1000)
+            session.execute(text(f"SET LOCAL statement_timeout = {limit_ms}"))
+        yield session
 
 
 def _source(found: Found) -> dict[str, Any]:

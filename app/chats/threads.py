@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import assets, jobs, paging
 from app.accounts import OPERATOR, Caller
-from app.assets import AssetRef
+from app.assets import Asset, AssetRef
 from app.chats.about import imported, link
 from app.chats.access import check_may_chat, held_chat, visible
 from app.chats.input import KINDS
@@ -78,11 +78,12 @@ def create(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
         raise InvalidParameter(f"Invalid kind. Must be one of: {', '.join(KINDS)}", pointer="/kind")
     if wanted.first is not None:
         check_content(runtime.settings, wanted.first.content, pointer="/prompt")
+    asset = None
     if wanted.asset is not None:
         with runtime.database.read() as session:  # before anything is made
-            assets.find(session, caller, wanted.asset)
+            asset = assets.find(session, caller, wanted.asset)
     try:
-        return _made(runtime, caller, wanted)
+        return _made(runtime, caller, wanted, asset)
     except _Known:
         return _found(runtime, caller, wanted)
 
@@ -138,20 +139,19 @@ def remove(runtime: Runtime, caller: Caller, chat_id: int) -> None:
     tell(runtime, chat_id)
 
 
-def _made(runtime: Runtime, caller: Caller, wanted: NewChat) -> Taken:
+def _made(runtime: Runtime, caller: Caller, wanted: NewChat, asset: Asset | None) -> Taken:
     first = wanted.first
     if first is None:
         with runtime.database.write() as session:
             chat = _insert(session, runtime, caller, wanted)
-            asset = wanted.asset and assets.find(session, caller, wanted.asset)
             ids = imported(session, runtime.settings, chat, asset) if asset else ()
             return Taken(chat_id=chat.id, message_ids=ids)
     job = turn_job(runtime.settings, caller, wanted.kind, wanted.model, first)
 
     def begin(session: Session) -> Begun:
         begun = add_turn(session, caller, _insert(session, runtime, caller, wanted), first)
-        if wanted.asset is not None:
-            link(session, begun.chat, begun.question, assets.find(session, caller, wanted.asset))
+        if asset is not None:
+            link(session, begun.chat, begun.question, asset)
         return begun
 
     looked = look_up(runtime, caller, first.content, page=first.page, context=first.context)

@@ -15,12 +15,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from app import assets, feedback, jobs
+from app import feedback, jobs
 from app.accounts import OPERATOR, Caller
-from app.assets import AssetRef
 from app.chats.access import check_may_chat, get_chat, get_message, held_chat
-from app.chats.input import Said, model_input
-from app.chats.sources import NOTHING, Looked, keep_with, look_up
+from app.chats.conversation import conversation
+from app.chats.sources import NOTHING, Looked, keep_with, look_up, look_up_again
 from app.chats.titles import NEW_CHAT, title_of
 from app.chats.views import GIVEN_UP, QUOTA, shown_message
 from app.errors import Conflict, InvalidParameter, MissingParameter, TurnInProgress
@@ -235,19 +234,6 @@ def take(
     )
 
 
-def look_up_again(runtime: Runtime, caller: Caller, chat: Chat, question: ChatMessage) -> Looked:
-    """The passages for a message that is there already."""
-    return look_up(
-        runtime,
-        caller,
-        question.content or "",
-        page=question.page,
-        context=None,
-        chat=chat,
-        before_seq=question.seq,
-    )
-
-
 def replay(runtime: Runtime, question: ChatMessage) -> Taken:
     """The turn a message began, once more."""
     with runtime.database.read() as session:
@@ -432,49 +418,12 @@ def _take_back(session: Session, chat: Chat, message_id: int) -> None:
 def _with_conversation(
     session: Session, caller: Caller, begun: Begun, job: NewJob, reference: str
 ) -> NewJob:
-    chat, question, parent = begun.chat, begun.question, begun.parent
-    messages = model_input(
-        chat.kind,
-        chat.meta.get("context"),
-        _history(session, question),
-        Said("user", question.content or "", question.page),
-        read_only=bool(chat.meta.get("read_only")),
-        asset=_asset(session, caller, chat),
-        reference=reference,
-    )
+    messages = conversation(session, caller, begun.chat, begun.question, reference=reference)
     derived: dict[str, Any] = {}
-    if parent is not None:
+    if (parent := begun.parent) is not None:
         root_id = parent.root_id or parent.id
         derived = {"parent_id": parent.id, "root_id": root_id, "derivation": Derivation.RE_RUN}
     return replace(job, script=chat_script(messages), **derived)
-
-
-def _asset(session: Session, caller: Caller, chat: Chat) -> str | None:
-    """What the chat is about, as it is now, if whoever speaks may see it."""
-    if chat.asset_type is None or chat.asset_id is None:
-        return None
-    return assets.content_for(session, caller, AssetRef(chat.asset_type, chat.asset_id))
-
-
-def _history(session: Session, question: ChatMessage) -> list[Said]:
-    """What people said before, and the answers that succeeded."""
-    rows = session.execute(
-        select(ChatMessage, LLMOutput.raw_response)
-        .join(LLMOutput, LLMOutput.id == ChatMessage.output_id, isouter=True)
-        .where(
-            ChatMessage.chat_id == question.chat_id,
-            ChatMessage.seq < question.seq,
-            ChatMessage.deleted_at.is_(None),
-            (ChatMessage.role == "user") | (LLMOutput.status == Status.COMPLETED),
-        )
-        .order_by(ChatMessage.seq.desc())
-        .limit(_MOST_MESSAGES)
-    )
-    said = [Said(m.role, m.content or answer or "", m.page) for m, answer in rows]
-    return [one for one in said[::-1] if one.content.strip()]
-
-
-_MOST_MESSAGES = 1_000
 
 
 def _allowance(session: Session, caller: Caller) -> dict[str, Any]:

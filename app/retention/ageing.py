@@ -77,18 +77,23 @@ def forget(session: Session, keeping: Keeping, *, most: int = MOST_ROWS) -> Forg
 
 
 def count_old(session: Session, keeping: Keeping) -> Forgotten:
-    """How much `forget` would take now in all; parents of rows that would go are not counted."""
+    """How much `forget` would take now; parents of rows that would go lose their texts first."""
 
     def number(query: Select[Any]) -> int:
         return session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
     texts = rows = chats = 0
+    going_rows: list[Select[int]] = []
     if keeping.rows_days is not None:
         old = now_plus(-keeping.rows_days * _DAY_SECONDS)
         chats = number(_removed_chats(old))
-        rows = sum(number(query) for query in _old_rows(session, old))
+        going_rows = list(_old_rows(session, old))
+        rows = sum(map(number, going_rows))
     if keeping.texts_days is not None:
-        texts = number(_old_texts(now_plus(-keeping.texts_days * _DAY_SECONDS)))
+        query = _old_texts(now_plus(-keeping.texts_days * _DAY_SECONDS)).order_by(None)
+        for going in going_rows:
+            query = query.where(LLMOutput.id.not_in(going.order_by(None)))
+        texts = number(query)
     return Forgotten(texts, rows, chats)
 
 

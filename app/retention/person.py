@@ -1,7 +1,8 @@
 """erase_person: what somebody has written, and who they were, on an administrator's word.
 
 The user's row stays, under a name that says nothing, because rows of jobs, prices and acts point at
-it; so do the numbers: used tokens, costs, statistics. Shared prompts stay too: others use them.
+it; so do the numbers: used tokens, costs, statistics. What is shared stays too (prompts, assets,
+documents): others use it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from app import audit, jobs
 from app.accounts import Caller, get_user, update_user
 from app.audit import Action
 from app.chats.titles import NEW_CHAT
-from app.jobs import Filters
 from app.jobs.erase import ERASED, erase_texts
 from app.retention.ageing import MOST_ROWS
 from app.runtime import Runtime
@@ -27,6 +27,7 @@ from models import (
     AuditEvent,
     Chat,
     ChatMessage,
+    ChatRetrieval,
     Document,
     IdempotencyKey,
     LLMOutput,
@@ -40,6 +41,9 @@ from models.types import now
 
 _OWN = (SavedView, WebSession, IdempotencyKey)
 """What only its user sees or needs; removed whole."""
+
+_UNLESS_SHARED = (StoredAsset, Document)
+"""Others use what is shared, as they do shared prompts: that stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,8 @@ def erase_person(runtime: Runtime, caller: Caller, user_id: int) -> Erasure:
         if get_user(session, caller, user_id).active:
             update_user(session, caller, user_id, active=False)
         chats = _count_removed(session, delete(Chat).where(Chat.user_id == user_id))
-    while jobs.cancel_many(runtime, caller, filters=Filters(user_id=user_id)).more:
-        pass
+    while ids := _not_asked_to_stop(runtime, user_id):
+        jobs.cancel_many(runtime, caller, ids=ids)
     texts = 0
     while step := _erase_step(runtime, user_id):
         texts += step
@@ -79,6 +83,21 @@ def erase_person(runtime: Runtime, caller: Caller, user_id: int) -> Erasure:
         done = {"texts": texts, "chats": chats, "prompts": prompts}
         audit.record(session, caller, Action.USER_ERASED, subject=f"user:{user_id}", details=done)
     return Erasure(texts=texts, chats=chats, prompts=prompts)
+
+
+def _not_asked_to_stop(runtime: Runtime, user_id: int) -> list[int]:
+    """Some jobs that wait or run, and that nobody has asked to stop."""
+    query = (
+        select(LLMOutput.id)
+        .where(
+            LLMOutput.user_id == user_id,
+            LLMOutput.status.not_in(sorted(ENDED)),
+            LLMOutput.cancel_requested_at.is_(None),
+        )
+        .limit(MOST_ROWS)
+    )
+    with runtime.database.read() as session:
+        return list(session.scalars(query))
 
 
 def _erase_step(runtime: Runtime, user_id: int) -> int:
@@ -109,10 +128,11 @@ def _forget_name(session: Session, user_id: int) -> None:
     """Everything that says who it was, and what they wrote in other people's chats."""
     user = session.get_one(User, user_id)
     address, nobody = user.email, f"erased-{user_id}@erased.invalid"
-    session.execute(delete(StoredAsset).where(StoredAsset.user_id == user_id))
-    session.execute(delete(Document).where(Document.user_id == user_id))
     for model in _OWN:
         session.execute(delete(model).where(model.user_id == user_id))
+    for stored in _UNLESS_SHARED:
+        private = stored.user_id == user_id, stored.shared.is_(False)
+        session.execute(delete(stored).where(*private))
     session.execute(
         update(ApiKey)
         .where(ApiKey.user_id == user_id)
@@ -124,10 +144,13 @@ def _forget_name(session: Session, user_id: int) -> None:
         .values(name=ERASED, system=None, options=None, updated_at=now())
     )
     _unname_chats(session, user_id)
+    written = ChatMessage.author_id == user_id
+    answers = select(ChatMessage.id).where(
+        ChatMessage.reply_to_id.in_(select(ChatMessage.id).where(written))
+    )
+    session.execute(delete(ChatRetrieval).where(ChatRetrieval.message_id.in_(answers)))
     session.execute(
-        update(ChatMessage)
-        .where(ChatMessage.author_id == user_id)
-        .values(content=ERASED, page=None, author_id=None)
+        update(ChatMessage).where(written).values(content=ERASED, page=None, author_id=None)
     )
     _rename_in_trail(session, address, nobody)
     user.email, user.name, user.plan, user.password_hash = nobody, "", None, None

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app import assets, chats
 from app.accounts import Caller
-from app.assets import Asset, AssetRef, NewAsset, asset_types, reference
+from app.assets import Asset, AssetRef, Loaded, NewAsset, Part, asset_types, reference
 from app.assets.loading import MOST_CHARACTERS
 from app.chats import NewChat, Request, Taken
 from app.chats.views import Shown
@@ -55,6 +55,12 @@ class Desk:
             script = session.get_one(LLMOutput, output_id).script
         assert script
         return str(script["messages"][0]["content"])
+
+    def content(self, caller: Caller, ref: AssetRef) -> str:
+        """What the model would be told; blank where the caller may not see it."""
+        with self.database.read() as session:
+            found = assets.material(session, caller, ref)
+        return found.text if found else ""
 
     def number(self, model: Any) -> int:
         with self.database.read() as session:
@@ -208,6 +214,16 @@ def test_what_everybody_may_read_only_its_owner_changes(
         assert not assets.find(session, bob, ref).may_edit
 
 
+def test_who_may_only_read_it_is_suggested_no_changes(
+    desk: Desk, alice: Caller, bob: Caller
+) -> None:
+    ref = desk.store(alice, shared=True)
+    for caller, told in ((alice, False), (bob, True)):
+        taken = desk.chat(caller, ref, "What is it?")
+        assert taken.job
+        assert ("may only read" in desk.told(taken.job.output_id)) is told
+
+
 def test_who_may_see_it_no_more_is_told_nothing_of_it(
     desk: Desk, alice: Caller, bob: Caller
 ) -> None:
@@ -230,9 +246,7 @@ def test_a_dashboard_brings_its_metrics_and_names_those_one_may_not_see(
     hers = desk.store(alice, name="Hers", content={"sql": "select hers"})
     content = {"metrics": [int(mine.id), {"id": hers.id}, "999"]}
     ref = desk.store(bob, "dashboard_file", name="Board", content=content)
-    with desk.database.read() as session:
-        told = assets.content_for(session, bob, ref)
-    assert told
+    told = desk.content(bob, ref)
     assert "select mine" in told
     assert "select hers" not in told
     assert f"metric_file {hers.id}, metric_file 999" in told
@@ -244,9 +258,8 @@ def test_an_output_and_its_job_are_assets(
     output_id = rows.completed(alice, text="Forty-two.")
     job_id = rows.read(output_id).job_id
     for ref in (AssetRef("llm_output", str(output_id)), AssetRef("llm_job", job_id)):
-        with desk.database.read() as session:
-            assert "Forty-two." in (assets.content_for(session, alice, ref) or "")
-            assert assets.content_for(session, bob, ref) is None
+        assert "Forty-two." in desk.content(alice, ref)
+        assert desk.content(bob, ref) == ""
     with desk.database.read() as session, pytest.raises(AssetNotFound):
         assets.find(session, alice, AssetRef("llm_output", "x"))
 
@@ -256,24 +269,19 @@ def test_a_prompt_is_an_asset_in_the_version_that_is_named(desk: Desk, alice: Ca
         written = {"name": "greet", "messages": [{"role": "user", "content": text}]}
         with desk.database.write() as session:
             library.store(session, alice, [from_json(written)])
+    assert "Hello {{who}}" in desk.content(alice, AssetRef("prompt_template", "greet@1"))
     with desk.database.read() as session:
-        assert "Hello {{who}}" in (
-            assets.content_for(session, alice, AssetRef("prompt_template", "greet@1")) or ""
-        )
         assert assets.find(session, alice, AssetRef("prompt_template", "greet")).version == 2
 
 
 def test_a_type_that_nobody_registered_is_any_stored_asset(desk: Desk, alice: Caller) -> None:
     ref = desk.store(alice, "sales_report", content="Just words")
-    with desk.database.read() as session:
-        assert "Sales report “Revenue”" in (assets.content_for(session, alice, ref) or "")
+    assert "Sales report “Revenue”" in desk.content(alice, ref)
 
 
 def test_a_long_asset_is_cut(desk: Desk, alice: Caller) -> None:
     ref = desk.store(alice, content="x" * (MOST_CHARACTERS + 5))
-    with desk.database.read() as session:
-        told = assets.content_for(session, alice, ref)
-    assert told
+    told = desk.content(alice, ref)
     assert told.endswith("(...)")
     assert len(told) < MOST_CHARACTERS + 10
 
@@ -285,11 +293,8 @@ def test_a_plugin_adds_a_type(desk: Desk, alice: Caller) -> None:
         def find(self, _session: Any, _caller: Caller, ref: AssetRef) -> Asset | None:
             return Asset(type="weather", id=ref.id, name=f"in {ref.id}", label=self.label)
 
-        def content(self, _session: Any, _caller: Caller, asset: Asset) -> str:
-            return f"It rains {asset.name}."
-
-        def related(self, _session: Any, _asset: Asset) -> list[AssetRef]:
-            return []
+        def load(self, _session: Any, _caller: Caller, asset: Asset) -> Loaded:
+            return Loaded([Part(asset, f"It rains {asset.name}.")])
 
     section = registry().asset_types
     section.add("weather", Weather())

@@ -187,7 +187,7 @@ def test_of_messages_sent_at_once_one_turn_begins(talk: Talk, alice: Caller) -> 
 
 def test_nine_hundred_creations_with_one_id_make_one_chat(talk: Talk, alice: Caller) -> None:
     got = at_once(900, lambda _: talk.start(alice, client_message_id="c-1"))
-    assert {(one.chat_id, one.message_ids) for one in got} == {(1, (1, 2))}
+    assert len({(one.chat_id, one.message_ids) for one in got}) == 1
     assert [one.new for one in got].count(True) == 1
     assert (talk.count(Chat), talk.count(ChatMessage), talk.count(LLMOutput)) == (1, 2, 1)
 

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app import accounts, chats, jobs, lifecycle, statistics
+from app import accounts, assets, chats, jobs, lifecycle, retrieval, statistics
 from app.accounts import Caller
+from app.assets import NewAsset
 from app.chats import NewChat, Request
 from app.errors import Conflict, Forbidden, NotFound
 from app.jobs.erase import ERASED
 from app.prompts import library
 from app.prompts.definition import from_json
-from app.retention import Forgotten, Keeping, erase_person, forget
+from app.retention import Forgotten, Keeping, erase_person, forget, person
 from app.retention.ageing import count_old
+from app.retrieval import NewDocument
 from models import (
     Agent,
     ApiKey,
@@ -91,7 +93,7 @@ def test_old_jobs_lose_their_texts_and_older_ones_their_rows(
     past.age(old, days=11)
     past.age(oldest, days=101)
     past.count_everything()
-    assert past.count_old(BOTH) == Forgotten(texts=2, rows=1)
+    assert past.count_old(BOTH) == Forgotten(texts=1, rows=1)
     assert past.forget(BOTH) == Forgotten(texts=1, rows=1)
     assert past.forget(BOTH) == Forgotten()
     assert rows.read(young).raw_response == "Secret."
@@ -214,6 +216,11 @@ def test_a_person_goes_with_every_text_and_the_name(
         accounts.create_agent(session, alice, name="Alice's", system="Be kind.")
         mine = from_json({"name": "mine", "messages": [MESSAGE]})
         library.store(session, alice, [mine])
+        kept = NewDocument(key="a", title="Alice's", text="From Alice with love")
+        retrieval.keep(session, alice, kept)
+        for name, shared in (("Alice's", False), ("Ours", True)):
+            asset = NewAsset(type="report_file", name=name, content=name, shared=shared)
+            assets.create(session, alice, asset)
     chats.send(runtime, alice, theirs.chat_id, Request(content="From Alice"))
 
     erased = erase_person(runtime, admin, alice.user_id or 0)
@@ -237,6 +244,7 @@ def test_a_person_goes_with_every_text_and_the_name(
     everything = whole_database(past)
     assert "alice" not in everything.lower()
     assert "Mine." not in everything
+    assert "Ours" in everything  # others use what is shared
 
 
 MESSAGE = {"role": "user", "content": "Alice's {{thing}}"}
@@ -269,6 +277,24 @@ def test_jobs_that_run_are_stopped_before_their_owner_is_gone(
     assert erase_person(recorded.real, admin, alice.user_id or 0).texts == 1
     assert erase_person(recorded.real, admin, alice.user_id or 0).texts == 0
     assert "alice" not in whole_database(past).lower()
+
+
+def test_more_running_jobs_than_one_step_takes_are_all_asked_to_stop(
+    past: Past,
+    rows: Rows,
+    alice: Caller,
+    admin: Caller,
+    recorded: RecordedRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = [rows.submit(alice).output_id for _ in range(5)]
+    for output_id in running:
+        rows.claim(output_id)
+    monkeypatch.setattr(person, "MOST_ROWS", 2)
+    assert erase_person(recorded.real, admin, alice.user_id or 0).running == 5
+    assert sorted(recorded.events.cancels_asked) == running
+    assert erase_person(recorded.real, admin, alice.user_id or 0).running == 5
+    assert sorted(recorded.events.cancels_asked) == running
 
 
 def test_who_may_not_erase_erases_nothing(
