@@ -43,13 +43,16 @@ READ_OFF_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be. `items` names the list whose elements count their keys alone.
+    """How large a body, each text in it and the number of its keys may be. `items` names the list
+    whose elements count their keys alone.
 
     With `files` a body may carry files (`api.uploads` reads it): up to `MAX_UPLOAD_BYTES` with
     them, `max_bytes` without. As `multipart/form-data` its JSON object is the part named `part`.
     """
 
     max_bytes: int = MEGABYTE
+    max_text_bytes: int = MAX_TEXT_BYTES
+    max_keys: int = MAX_KEYS
     items: str | None = None
     files: bool = False
     part: str = "job"
@@ -112,12 +115,12 @@ def check(document: Any, limits: BodyLimits = ORDINARY) -> None:
     items = document.get(limits.items) if limits.items and isinstance(document, dict) else None
     top = _Place(None, "", depth=1)
     if not isinstance(items, list):
-        _check_tree(document, top)
+        _check_tree(document, top, limits)
         return
-    _check_tree({key: value for key, value in document.items() if key != limits.items}, top)
+    _check_tree({key: value for key, value in document.items() if key != limits.items}, top, limits)
     each = _Place(top, str(limits.items), depth=0)
     for number, item in enumerate(items):
-        _check_tree(item, _Place(each, number, depth=1))
+        _check_tree(item, _Place(each, number, depth=1), limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,19 +227,19 @@ class _Place:
         return "/".join(reversed(names))
 
 
-def _check_tree(root: Any, top: _Place) -> None:
+def _check_tree(root: Any, top: _Place, limits: BodyLimits) -> None:
     """Breadth first and without recursion: the shallowest fault is the one reported."""
-    keys_left = MAX_KEYS
+    keys_left = limits.max_keys
     waiting = deque([(root, top)])
     while waiting:
         value, place = waiting.popleft()
-        _check_value(value, place)
+        _check_value(value, place, limits)
         if isinstance(value, dict):
             keys_left -= len(value)
             if keys_left < 0:
-                raise InvalidRequest(f"More than {MAX_KEYS:,} keys", pointer=place.pointer)
+                raise InvalidRequest(f"More than {limits.max_keys:,} keys", pointer=place.pointer)
             for key in value:
-                _check_text(key, place)
+                _check_text(key, place, limits)
         if isinstance(value, (dict, list)):
             waiting.extend(
                 (item, _Place(place, name, place.depth + 1))
@@ -245,17 +248,17 @@ def _check_tree(root: Any, top: _Place) -> None:
             )
 
 
-def _check_value(value: Any, place: _Place) -> None:
+def _check_value(value: Any, place: _Place, limits: BodyLimits) -> None:
     if isinstance(value, Refused):
         raise InvalidRequest(value.why, pointer=place.pointer)
     if isinstance(value, str):
-        _check_text(value, place)
+        _check_text(value, place, limits)
     elif isinstance(value, (dict, list)) and place.depth > MAX_DEPTH:
         raise _too_deep(place.pointer)
 
 
-def _check_text(text: str, place: _Place) -> None:
-    if fault := text_fault(text, MAX_TEXT_BYTES):
+def _check_text(text: str, place: _Place, limits: BodyLimits) -> None:
+    if fault := text_fault(text, limits.max_text_bytes):
         raise InvalidRequest(fault, pointer=place.pointer)
 
 

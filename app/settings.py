@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     )
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
     chat_documents: bool = Field(True, alias="LLM_JOBS_CHAT_DOCUMENTS")
+    chat_attachments_max_chars: int = Field(
+        200_000, alias="LLM_JOBS_CHAT_ATTACHMENTS_MAX_CHARS", ge=1_000, le=900_000
+    )
     docs_top_k: int = Field(5, alias="LLM_JOBS_DOCS_TOP_K", ge=1, le=50)
     docs_max_queries: int = Field(4, alias="LLM_JOBS_DOCS_MAX_QUERIES", ge=1, le=10)
     resource_docs_max: int = Field(

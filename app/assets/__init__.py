@@ -19,7 +19,16 @@ from app.assets.registry import (
     asset_types,
     reference,
 )
-from app.assets.storing import NewAsset, add_version, create, describe, get, list_assets, remove
+from app.assets.storing import (
+    NewAsset,
+    add_version,
+    content_of,
+    create,
+    describe,
+    get,
+    list_assets,
+    remove,
+)
 
 __all__ = [
     "LEGACY",
@@ -32,6 +41,7 @@ __all__ = [
     "Part",
     "add_version",
     "asset_types",
+    "content_of",
     "create",
     "describe",
     "find",

@@ -7,7 +7,9 @@ page, which `meta.last_page` names, or the last message of a user that has a pre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from app.chats.pages import with_page
 
@@ -44,6 +46,33 @@ def page_of(context: Mapping[str, Any], *, type: str) -> Page | None:
     if "adaptor" not in page and isinstance(adaptor, str) and (short := short_adaptor(adaptor)):
         page["adaptor"] = short
     return page
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A place that a path names: a workflow, and maybe one of its steps."""
+
+    workflow: str
+    step: str | None = None
+
+    def page(self, adaptor: str | None = None) -> Page:
+        """As the page of a message."""
+        if self.step is None:
+            return {"type": "workflow", "name": self.workflow}
+        short = short_adaptor(adaptor or "")
+        page = {"type": "job_code", "name": self.step}
+        return page | ({"adaptor": short} if short else {})
+
+
+def page_at(path: Any) -> At | None:
+    """The place of `workflows/<workflow>[/<step>|/settings]`; None for anything else."""
+    if not isinstance(path, str):
+        return None
+    kind, _, rest = path.strip("/").partition("/")
+    workflow, _, step = rest.partition("/")
+    if kind != "workflows" or not workflow.strip():
+        return None
+    return At(unquote(workflow), unquote(step) if step and step != "settings" else None)
 
 
 def short_adaptor(adaptor: str) -> str:

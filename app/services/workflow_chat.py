@@ -16,21 +16,15 @@ from app.errors import LLMJobsError
 from app.providers.contract import Message
 from app.runtime import Runtime
 from app.services import workflow_yaml
-from app.services.asked import content_of, history_of, object_of, until
-from app.services.pages import Page, add_page_prefix, page_of
-from app.services.problems import ServiceError, bad_request
-from app.services.workflow_yaml import Originals
-
-OPENS, _CLOSES = "<workflow_yaml>", "</workflow_yaml>"
-CONFIRMATION = "I have updated the workflow."
-"""Said where a model returned a workflow without a word."""
+from app.services.asked import answered, content_of, history_of, object_of, until
+from app.services.pages import Page, page_of
+from app.services.problems import bad_request
+from app.services.workflow_yaml import BLOCK, PLACEHOLDERS, Originals
 
 _WRITING = f"""\
-Answer in prose first, without the YAML. Only when the workflow shall change, end with the whole new
-workflow as YAML between {OPENS} and {_CLOSES}, and nothing after it. Keep each id and each body as
-it is: they are placeholders, and new steps have none. A step's code is not yours to write."""
+Answer in prose first, without the YAML. Only when the workflow shall change, end with {BLOCK}, and
+nothing after it. {PLACEHOLDERS} A step's code is not yours to write."""
 _READING = "The workflow is not to be changed: answer in prose, without any YAML."
-_UNREADABLE = "The YAML cannot be read: {}. Send it once more, whole, in the same way."
 _ERRORS = "The workflow does not work:\n{}\nMend it."
 
 
@@ -56,7 +50,7 @@ class WorkflowChat:
             content = "\n\n".join(filter(None, [content, _ERRORS.format(errors)]))
         if not content.strip():
             raise bad_request("'content' or 'errors' is required")
-        workflow = _workflow(payload.get("existing_yaml"))
+        workflow = workflow_yaml.sent(payload, "existing_yaml")
         told, originals = workflow, Originals()
         if workflow is not None:
             if read_only:
@@ -88,20 +82,20 @@ class WorkflowChat:
         )
         parts = [messages[0].content, _READING if self.read_only else _WRITING]
         if self.told is not None:
-            parts.append(f"<workflow>\n{workflow_yaml.written(self.told)}</workflow>")
+            parts.append(workflow_yaml.shown(self.told))
         return [Message("system", "\n\n".join(parts)), *messages[1:]]
 
     def sayable(self, text: str) -> str:
         """See `Asked.sayable`."""
-        return until(text, OPENS)
+        return until(text, workflow_yaml.OPENS)
 
     def again(self, answer: str) -> list[Message] | None:
         """See `Asked.again`: a workflow that cannot be read, with what is wrong."""
         try:
             self._proposed(answer)
         except LLMJobsError as error:
-            wrong = _UNREADABLE.format(error.message)
-            return [*self.messages(), Message("assistant", answer), Message("user", wrong)]
+            wrong = Message("user", workflow_yaml.UNREADABLE.format(error.message))
+            return [*self.messages(), Message("assistant", answer), wrong]
         return None
 
     def changes(self, response: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -113,22 +107,12 @@ class WorkflowChat:
         self, answer: str, usage: Mapping[str, int], *, longest: int, corrected: str | None = None
     ) -> dict[str, Any]:
         """See `Asked.response`. Words with a workflow that cannot be read are words."""
-        words = answer.partition(OPENS)[0].strip()
+        words = answer.partition(workflow_yaml.OPENS)[0].strip()
         written = self._written(answer if corrected is None else corrected)
-        if not words and written is None:
-            raise ServiceError(502, "EMPTY_OUTPUT", "The model gave an empty answer.")
-        words = words or CONFIRMATION
-        words = words[:longest] if longest else words
-        told: dict[str, Any] = {
-            "response": words,
-            "response_yaml": written,
-            "history": [
-                *self.history,
-                {"role": "user", "content": add_page_prefix(self.content, self.page)},
-                {"role": "assistant", "content": words},
-            ],
-            "usage": dict(usage),
-        }
+        if written is not None:
+            words = words or workflow_yaml.CONFIRMATION
+        told = answered(words, self.history, self.content, self.page, longest=longest)
+        told |= {"response_yaml": written, "usage": dict(usage)}
         return told | ({"meta": {"last_page": self.page}} if self.page else {})
 
     def _written(self, answer: str) -> str | None:
@@ -142,26 +126,4 @@ class WorkflowChat:
 
     def _proposed(self, answer: str) -> dict[str, Any] | None:
         """The workflow in an answer. Raises LLMJobsError when it cannot be read."""
-        _, opened, rest = answer.partition(OPENS)
-        if not opened or self.read_only:
-            return None
-        return workflow_yaml.read(_unfenced(rest.partition(_CLOSES)[0]))
-
-
-def _workflow(existing: Any) -> dict[str, Any] | None:
-    if existing is None:
-        return None
-    if not isinstance(existing, str):
-        raise bad_request("'existing_yaml' must be a text")
-    try:
-        return workflow_yaml.read(existing)
-    except LLMJobsError as error:
-        raise bad_request(f"'existing_yaml' cannot be read: {error.message}") from None
-
-
-def _unfenced(text: str) -> str:
-    """Models like to put YAML into a code block."""
-    lines = text.strip().splitlines()
-    if lines and lines[0].startswith("```") and lines[-1].startswith("```"):
-        lines = lines[1:-1]
-    return "\n".join(lines)
+        return None if self.read_only else workflow_yaml.proposed(answer)

@@ -14,10 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from app.errors import PromptTemplateInvalid
+from app.errors import LLMJobsError, PromptTemplateInvalid
 from app.prompts.notation import write_yaml, yaml_values
+from app.services.problems import bad_request
 
 NO_CODE = "// Add operations here"
+
+OPENS, _CLOSES = "<workflow_yaml>", "</workflow_yaml>"
+BLOCK = f"the whole new workflow as YAML between {OPENS} and {_CLOSES}"
+PLACEHOLDERS = (
+    "Keep each id and each body as it is: they are placeholders, and new steps have none."
+)
+UNREADABLE = "The YAML cannot be read: {}. Send it once more, whole, in the same way."
+CONFIRMATION = "I have updated the workflow."
+"""Said where a model returned a workflow without a word."""
+
 _PLACEHOLDER = re.compile(r"__(?:CODE_BLOCK|ID_JOB|ID_EDGE)_.*?__")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 _-]")
 _SECTIONS = ("jobs", "triggers", "edges")
@@ -64,6 +75,30 @@ def read(text: str) -> dict[str, Any] | None:
     return values[0]
 
 
+def sent(payload: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """The workflow of a request; None without one. Raises ServiceError."""
+    text = payload.get(name)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise bad_request(f"'{name}' must be a text")
+    try:
+        return read(text)
+    except LLMJobsError as error:
+        raise bad_request(f"'{name}' cannot be read: {error.message}") from None
+
+
+def proposed(answer: str) -> dict[str, Any] | None:
+    """The workflow in a model's answer. Raises as `read`."""
+    _, opened, rest = answer.partition(OPENS)
+    return read(_unfenced(rest.partition(_CLOSES)[0])) if opened else None
+
+
+def shown(workflow: Mapping[str, Any]) -> str:
+    """As the model is told of it."""
+    return f"<workflow>\n{written(workflow)}</workflow>"
+
+
 def masked(workflow: Mapping[str, Any]) -> tuple[dict[str, Any], Originals]:
     """The same with placeholders for ids and code, and what they stand for."""
     originals = Originals()
@@ -79,6 +114,49 @@ def masked(workflow: Mapping[str, Any]) -> tuple[dict[str, Any], Originals]:
         key: _masked_id(key, edge, "EDGE", originals) for key, edge in _each(workflow.get("edges"))
     }
     return {name: value for name, value in told.items() if value or name in workflow}, originals
+
+
+def step_of(workflow: Mapping[str, Any] | None, name: str | None) -> str | None:
+    """The key of the step somebody means: its key, else what is like its key or name, whatever the
+    case and the signs between its words. None where there is none.
+    """
+    steps = _each((workflow or {}).get("jobs"))
+    if not name:
+        return None
+    if any(key == name for key, _ in steps):
+        return name
+    for key, step in steps:
+        if _plain(name) in (_plain(key), _plain(str(step.get("name") or ""))):
+            return key
+    return None
+
+
+def mentioned(workflow: Mapping[str, Any] | None, text: str) -> list[str]:
+    """The keys of the steps whose key or name stands in a text, word by word."""
+    said = f"-{_plain(text)}-"
+    return [
+        key
+        for key, step in _each((workflow or {}).get("jobs"))
+        if any(f"-{_plain(one)}-" in said for one in (key, step.get("name")) if one and _plain(one))
+    ]
+
+
+def adaptor_of(workflow: Mapping[str, Any] | None, key: str | None) -> str | None:
+    """The adaptor of a step."""
+    adaptor = _step(workflow or {}, key).get("adaptor") if key else None
+    return adaptor if isinstance(adaptor, str) and adaptor.strip() else None
+
+
+def code_of(workflow: Mapping[str, Any], key: str) -> str:
+    """The code of a step; blank where it has none yet."""
+    body = _step(workflow, key).get("body")
+    return body if isinstance(body, str) and body.strip() != NO_CODE else ""
+
+
+def with_code(workflow: Mapping[str, Any], key: str, code: str) -> dict[str, Any]:
+    """The same workflow with another code of a step that it has."""
+    jobs = workflow["jobs"]
+    return {**workflow, "jobs": {**jobs, key: {**_step(workflow, key), "body": code}}}
 
 
 def without_ids(value: Any) -> Any:
@@ -149,6 +227,14 @@ def _rest(value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inner for name, inner in value.items() if name != "id"}
 
 
+def _unfenced(text: str) -> str:
+    """Models like to put YAML into a code block."""
+    lines = text.strip().splitlines()
+    if lines and lines[0].startswith("```") and lines[-1].startswith("```"):
+        lines = lines[1:-1]
+    return "\n".join(lines)
+
+
 def _allowed(name: str) -> str:
     """A name of letters, digits, spaces, `_` and `-` in ASCII; accents are taken off."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -160,6 +246,15 @@ def _each(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
     if not isinstance(value, Mapping):
         return []
     return [(str(key), part if isinstance(part, Mapping) else {}) for key, part in value.items()]
+
+
+def _step(workflow: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return dict(_each(workflow.get("jobs"))).get(key, {})
+
+
+def _plain(name: Any) -> str:
+    """`Load, then send` → `load-then-send`; letters and digits of any script."""
+    return re.sub(r"[\W_]+", "-", str(name).lower()).strip("-")
 
 
 def _new_id() -> str:

@@ -178,6 +178,72 @@ def test_a_workflow_that_cannot_be_read_is_asked_for_again_and_both_are_counted(
     assert told["usage"]["input_tokens"] == first.input_tokens + second.input_tokens
 
 
+def test_a_workflow_and_its_code_change_in_one_answer(platform: Platform) -> None:
+    workflow = "name: Mine\njobs:\n  a:\n    name: A\n    body: fn()\n"
+    edit = '<code_edits step="a">[{"action": "rewrite", "new_code": "get()"}]</code_edits>'
+    answer = post(
+        platform,
+        "global_chat/stream",
+        content=f"Fetch it\n{edit}",
+        workflow_yaml=workflow,
+        page="workflows/Mine/A",
+        options={"stream": True},
+    )
+    events = list(strictly_read(answer.content))
+    in_order(events)
+    (_, response), (_, changes) = events[-1], next(e for e in events if e[0] == "changes")
+    assert texts(events).strip() == response["response"] == "[pg:job_code/A] Fetch it"
+    assert response["attachments"] == [{"type": "workflow_yaml", "content": changes["yaml"]}]
+    assert "get()" in changes["yaml"]
+    assert response["meta"]["agents"] == ["job_code_agent"]
+    assert rows(platform)[0].template_name == "service/global_chat"
+
+
+def test_edits_that_do_not_fit_are_asked_for_again_and_both_are_counted(
+    platform: Platform,
+) -> None:
+    edit = '<code_edits>[{"action": "replace", "old_code": "b", "new_code": "c"}]</code_edits>'
+    told = post(
+        platform,
+        "job_chat",
+        content=f"Do it\n{edit}",
+        context={"expression": "a"},
+        suggest_code=True,
+    ).json()
+    assert told["suggested_code"] is None
+    assert "old_code is not there" in told["diff"]["warning"]
+    second, first = rows(platform)[:2]
+    assert told["usage"]["input_tokens"] == first.input_tokens + second.input_tokens
+
+
+def test_a_skill_is_followed_and_an_unknown_one_names_those_there_are(platform: Platform) -> None:
+    skill = {"type": "skill", "name": "qa", "content": "Ask three questions first."}
+    assert platform.ask("POST", "/api/v1/assets", skill).status_code == 201
+    answer = post(platform, "global_chat", content="/qa Check it", skill={"name": "qa"})
+    assert answer.json()["response"] == "Check it"
+    assert answer.json()["meta"]["skill"] == "qa"
+    assert "Ask three questions first." in told(platform)
+    unknown = post(platform, "global_chat", content="Check it", skill={"name": "q"})
+    assert unknown.status_code == 400
+    assert unknown.json()["type"] == "UNKNOWN_SKILL"
+    assert unknown.json()["details"] == {"available": ["qa"]}
+
+
+def test_attachments_are_told_whole_or_refused(platform: Platform) -> None:
+    log = {"type": "log", "content": "line of a log\n" * 15_000}  # more than an ordinary text
+    too_much = post(platform, "global_chat", content="Why?", attachments=[log])
+    assert (too_much.status_code, too_much.json()["type"]) == (400, "ATTACHMENT_TOO_LARGE")
+    log["content"] = "line of a log\n" * 14_000
+    assert post(platform, "global_chat", content="Why?", attachments=[log]).status_code == 200
+    assert log["content"] in told(platform)
+
+
+def test_a_long_conversation_is_taken(platform: Platform) -> None:
+    history = [{"role": role, "content": "x"} for role in ("user", "assistant")] * 400
+    answer = post(platform, "job_chat", content="Hello", history=history)
+    assert (answer.status_code, len(answer.json()["history"])) == (200, 802)
+
+
 def begin(platform: Platform, model: str) -> Turn:
     """A turn that another model answers, as the web process begins them."""
     settings = platform.runtime.settings.model_copy(update={"chat_model": model})

@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from app.services import ServiceError, WorkflowChat
-from app.services.workflow_chat import CONFIRMATION
-from app.services.workflow_yaml import NO_CODE, masked, read, restored, without_ids, written
+from app.services.workflow_yaml import (
+    CONFIRMATION,
+    NO_CODE,
+    masked,
+    read,
+    restored,
+    without_ids,
+    written,
+)
 
 USAGE = {"input_tokens": 5, "output_tokens": 7}
 YAML = """\
