@@ -10,7 +10,7 @@ from api.converters import CONVERTERS
 from api.holding import Held
 from api.replies import without_content
 from api.routing import Endpoint
-from api.v1 import ROUTES
+from api.v1 import ROUTES, chat_sockets
 from api.web import problems, site
 from app.runtime import Runtime
 
@@ -47,5 +47,6 @@ def create_app(runtime: Runtime) -> Flask:
     routing.install(app, endpoints())
     docs.install(app, endpoints())
     site.install(app)
+    chat_sockets.install(app)
     services.install(app)
     return app

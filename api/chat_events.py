@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -44,6 +45,15 @@ Chat = Mapping[str, Any]
 Message = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ChatEvent:
+    """Something that happened in a chat, or a piece of text."""
+
+    type: str
+    data: Mapping[str, Any]
+    id: str
+
+
 def events_of(
     runtime: Runtime,
     chat_id: int,
@@ -52,7 +62,21 @@ def events_of(
     after: str | None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes]:
-    """The event stream of a chat, as long as it can be read and this process is not `stopping`.
+    """The same as `follow`, as an event stream."""
+    for event in follow(runtime, chat_id, read_chat, after=after, stopping=stopping):
+        yield sse.KEEPALIVE if event is None else sse.encode(event.type, event.data, id=event.id)
+
+
+def follow(
+    runtime: Runtime,
+    chat_id: int,
+    read_chat: Callable[[], Chat],
+    *,
+    after: str | None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[ChatEvent | None]:
+    """The events of a chat, as long as it can be read and this process is not `stopping`; None
+    where nothing happens for long.
 
     `read_chat` reads it; it raises one of our errors when that cannot be.
     """
@@ -84,15 +108,15 @@ class _Stream:
         self.output_id = 0
         self.place = sse.START
 
-    def events(self) -> Iterator[bytes]:
+    def events(self) -> Iterator[ChatEvent | None]:
         """A snapshot, then one source of news after the other: the chat's, an answering job's."""
         self._chat = self._read_chat()
-        yield self._encoded("snapshot", self._chat)
+        yield self._event("snapshot", self._chat)
         while not self._stopping():
             turn = _active(self._chat)
             yield from self._of_chat() if turn is None else self._of_turn(turn)
 
-    def _of_chat(self) -> Iterator[bytes]:
+    def _of_chat(self) -> Iterator[ChatEvent | None]:
         """Until a turn begins. What was told a moment before the snapshot may be told again."""
         since = f"{int((time.time() - _OVERLAP_SECONDS) * 1000)}-0"
         for news in self._news(news_of(self._chat_id), since):
@@ -100,7 +124,7 @@ class _Stream:
             if _active(self._chat) is not None:
                 return
 
-    def _of_turn(self, turn: Message) -> Iterator[bytes]:
+    def _of_turn(self, turn: Message) -> Iterator[ChatEvent | None]:
         """Until the turn has ended, or another one is under way."""
         if turn["output_id"] != self.output_id:
             self.output_id, self.place = turn["output_id"], sse.START
@@ -110,7 +134,7 @@ class _Stream:
                     yield from self._look("status")  # its start comes before its text
                 self.place = news.id or self.place
                 data = {name: value for name, value in news.data.items() if name != "attempt"}
-                yield self._encoded(news.event, {"message_id": turn["id"], **data})
+                yield self._event(news.event, {"message_id": turn["id"], **data})
             else:
                 yield from self._look(news.event)
             now = _active(self._chat)
@@ -124,20 +148,20 @@ class _Stream:
                 return
             yield news
 
-    def _look(self, why: str) -> Iterator[bytes]:
+    def _look(self, why: str) -> Iterator[ChatEvent | None]:
         """What moved in the rows since the last look; a sign of life where nothing did for long."""
         moment = time.monotonic()
         if why != "keepalive" or moment - self._looked >= LOOK_SECONDS:
             before, self._chat, self._looked = self._chat, self._read_chat(), moment
             for event, data in changes(before, self._chat):
-                yield self._encoded(event, data)
+                yield self._event(event, data)
         if moment - self._spoken >= KEEPALIVE_SECONDS:
             self._spoken = moment
-            yield sse.KEEPALIVE
+            yield None
 
-    def _encoded(self, event: str, data: Mapping[str, Any]) -> bytes:
+    def _event(self, type: str, data: Mapping[str, Any]) -> ChatEvent:
         self._spoken = time.monotonic()
-        return sse.encode(event, data, id=f"{self.output_id}.{self.place}")
+        return ChatEvent(type, data, f"{self.output_id}.{self.place}")
 
 
 def changes(before: Chat, after: Chat) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -96,6 +96,15 @@ def problem_of(error: Exception) -> Problem:
 
 def render(problem: Problem) -> Response:
     """The problem as a response to the current request."""
+    # ASCII only: a sentence may quote what cannot be encoded.
+    text = json.dumps(body_of(problem), allow_nan=False, default=str)
+    response = Response(text + "\n", problem.status, content_type=PROBLEM)
+    response.headers.update(problem.headers)
+    return response
+
+
+def body_of(problem: Problem) -> dict[str, Any]:
+    """The problem as JSON, for the current request."""
     body = {
         "error": _shown(problem.error),
         "type": TYPE_PREFIX + problem.code,
@@ -107,12 +116,7 @@ def render(problem: Problem) -> Response:
         "code": problem.code,
         "errors": [_fault(fault, problem.status) for fault in problem.faults],
     }
-    body = {**{k: v for k, v in problem.facts.items() if k not in body}, **body}
-    # ASCII only: a sentence may quote what cannot be encoded.
-    text = json.dumps(body, allow_nan=False, default=str)
-    response = Response(text + "\n", problem.status, content_type=PROBLEM)
-    response.headers.update(problem.headers)
-    return response
+    return {**{k: v for k, v in problem.facts.items() if k not in body}, **body}
 
 
 def speaks_json_api() -> bool:

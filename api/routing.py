@@ -164,6 +164,22 @@ def install(app: Flask, endpoints: Sequence[Endpoint]) -> None:
         )
 
 
+def perform(
+    endpoint: Endpoint, here: Runtime, caller: Caller, sent: dict[str, Any], **arguments: Any
+) -> Reply:
+    """What an endpoint does for somebody who is known, with a body that came in another way than as
+    a request's; it is checked and counted all the same. Raises what the endpoint raises.
+    """
+    limits.count_request(here, caller)
+    endpoint.access.check(caller)
+    body = validation.checked(endpoint.body or Empty, sent)
+    call = Call(runtime=here, body=body, query=Empty(), sent=sent, authenticated=caller)
+    reply = endpoint.view(call, **arguments)
+    if not isinstance(reply, Reply):
+        raise TypeError(f"{endpoint.name} answers with a whole response")
+    return reply
+
+
 def runtime() -> Runtime:
     """The runtime the current application was made with."""
     return cast(Runtime, current_app.extensions["llm_jobs"])

@@ -33,7 +33,9 @@ from api.schemas.chats import (
 from api.schemas.common import Empty
 from api.schemas.outputs import FeedbackBody, FeedbackGiven
 from app import assets, chats
+from app.accounts import Caller
 from app.chats import NewChat, Taken
+from app.runtime import Runtime
 from models import Scope
 
 routes = Routes("/api/v1", tag="chats")
@@ -84,9 +86,9 @@ def create_chat(call: Call[NewChatBody, Empty]) -> Reply:
     taken = chats.create(call.runtime, call.caller, wanted)
     with call.runtime.database.read() as session:
         chat = chats.get_chat(session, call.caller, taken.chat_id)
-        shown = chats.describe(session, call.caller, chat)
+        made = chats.describe(session, call.caller, chat)
     return Reply(
-        body={**shown, **_taken(call, taken)},
+        body={**made, **_taken(call, taken)},
         status=201 if taken.new else 200,
         headers={"Location": f"/api/v1/chats/{taken.chat_id}"},
     )
@@ -123,7 +125,7 @@ def get_chat_status(call: Call[Empty, Empty]) -> Reply:
 )
 def get_chat(call: Call[Empty, Empty], chat_id: int) -> Reply:
     """Show a chat with its newest messages."""
-    return Reply(body=_shown(call, chat_id))
+    return Reply(body=shown(call.runtime, call.caller, chat_id))
 
 
 @routes.patch(
@@ -136,7 +138,7 @@ def get_chat(call: Call[Empty, Empty], chat_id: int) -> Reply:
 def update_chat(call: Call[TitleBody, Empty], chat_id: int) -> Reply:
     """Give a chat another title."""
     chats.change_title(call.runtime, call.caller, chat_id, call.body.title)
-    return Reply(body=_shown(call, chat_id))
+    return Reply(body=shown(call.runtime, call.caller, chat_id))
 
 
 @routes.delete(
@@ -267,7 +269,7 @@ def stream_chat(call: Call[Empty, ChatEventsQuery], chat_id: int) -> Response:
     characters, shows a gap or a repetition. Whatever happened to the chat as a whole comes as a
     fresh `snapshot`.
     """
-    _shown(call, chat_id)
+    shown(call.runtime, call.caller, chat_id)
     if request.method == "HEAD":
         return sse.stream_response(iter(()))
     last_id = request.headers.get("Last-Event-ID") or call.query.last_event_id
@@ -277,7 +279,7 @@ def stream_chat(call: Call[Empty, ChatEventsQuery], chat_id: int) -> Response:
         yield from chat_events.events_of(
             call.runtime,
             chat_id,
-            lambda: _shown(call, chat_id),
+            lambda: shown(call.runtime, call.caller, chat_id),
             after=last_id,
             stopping=stopping.is_set,
         )
@@ -323,19 +325,19 @@ def unshare_chat(call: Call[Empty, Empty], chat_id: int, user_id: int) -> Reply:
     return Reply(status=204)
 
 
-def _shown(call: Call[Any, Any], chat_id: int) -> dict[str, Any]:
-    with call.runtime.database.read() as session:
-        chat = chats.get_chat(session, call.caller, chat_id)
-        return chats.describe(session, call.caller, chat)
+def shown(here: Runtime, caller: Caller, chat_id: int) -> dict[str, Any]:
+    """A chat with its newest messages, as the caller sees it. Raises NotFound."""
+    with here.database.read() as session:
+        return chats.describe(session, caller, chats.get_chat(session, caller, chat_id))
 
 
 def _turn(call: Call[Any, Any], taken: Taken) -> dict[str, Any]:
     with call.runtime.database.read() as session:
-        shown = [chats.shown_message(session, one) for one in taken.message_ids]
-    job = next((one.job for one in shown if one.job), None)
+        said = [chats.shown_message(session, one) for one in taken.message_ids]
+    job = next((one.job for one in said if one.job), None)
     return {
         "message_ids": list(taken.message_ids),
-        "messages": {str(one.message.id): one.to_json() for one in shown},
+        "messages": {str(one.message.id): one.to_json() for one in said},
         "job": job,
         "limit": taken.limit,
     }

@@ -61,7 +61,10 @@ def test_every_route_is_in_the_reference(sqlite_url: str) -> None:
     services = [rule.rule for rule in rules if rule.endpoint.startswith("service_")]
     apollo = _page("how-to/use-as-apollo.md")
     assert [path for path in services if f"{path}`" not in apollo] == []
-    rules = [rule for rule in rules if rule.rule not in services]
+    sockets = [rule.rule for rule in rules if rule.websocket and rule.rule not in services]
+    chats = _page("how-to/chats.md")
+    assert [path for path in sockets if re.sub(r"<row:\w+>", "<id>", path) not in chats] == []
+    rules = [rule for rule in rules if rule.rule not in services and not rule.websocket]
     lost = [
         f"{method} {path}"
         for rule in rules
