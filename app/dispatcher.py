@@ -128,10 +128,12 @@ class Dispatcher:
             return [Ended(row.id, row.job_id, row.status) for row in found]
 
     def _begin_turns(self) -> None:
-        from app.chats import begin_waiting
+        from app.chats import begin_waiting, give_titles, tell
 
         for output_id in begin_waiting(self._runtime):
             log.info("chat turn begun", output_id=output_id)
+        for chat_id in give_titles(self._runtime):
+            tell(self._runtime, chat_id)
 
     def _prune(self) -> None:
         from app.jobs import prune_idempotency_keys

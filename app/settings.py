@@ -164,6 +164,7 @@ class Settings(BaseSettings):
         max_length=2_000,
         description="What a chat about an asset says first; `{name}` is the asset's.",
     )
+    chat_title_model: str | None = Field(None, alias="LLM_JOBS_CHAT_TITLE_MODEL")
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
     chat_documents: bool = Field(True, alias="LLM_JOBS_CHAT_DOCUMENTS")
     chat_attachments_max_chars: int = Field(

@@ -42,14 +42,23 @@ class Assets:
         return self._send("PATCH", f"{_ASSETS}/{asset_id}", json=changes)
 
     def list(self, *, limit: int = 100, **filters: Any) -> Iterator[Facts]:
-        """One's own and those everybody may read, newest first; `filters` are `type` and `q`."""
-        query: dict[str, Any] = {"limit": limit, **filters}
-        while True:
-            page = self._send("GET", _ASSETS, query=query)
-            yield from page["data"]
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        """One's own, those one was let into and shared ones, newest first; `filters` are `type`
+        and `q`.
+        """
+        return self._transport.pages(_ASSETS, limit=limit, filters=filters)
+
+    def share(self, asset_id: int, user_id: int, role: str = "can_view") -> None:
+        """Let somebody in: `can_view`, `can_edit` (they may give it versions) or `owner`."""
+        self._send("POST", f"{_ASSETS}/{asset_id}/grants", json={"user_id": user_id, "role": role})
+
+    def grants(self, asset_id: int) -> Sequence[Facts]:
+        """Who may what with it, its creator first."""
+        found: Sequence[Facts] = self._send("GET", f"{_ASSETS}/{asset_id}/grants")["data"]
+        return found
+
+    def unshare(self, asset_id: int, user_id: int) -> None:
+        """Let somebody see it no more."""
+        self._send("DELETE", f"{_ASSETS}/{asset_id}/grants/{user_id}", repeats=False)
 
     def remove(self, asset_id: int) -> None:
         """Take it out of sight."""

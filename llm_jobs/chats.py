@@ -63,13 +63,7 @@ class Chats:
         """One's own chats and those one was let into, newest first; asks for the next page when it
         is needed. `filters` are those of `GET /api/v1/chats`; `limit` is the size of a page.
         """
-        query: dict[str, Any] = {"limit": limit, **filters}
-        while True:
-            page = self._send("GET", _CHATS, query=query)
-            yield from page["data"]
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        return self._transport.pages(_CHATS, limit=limit, filters=filters)
 
     def messages(self, chat: Any, *, after_seq: int = 0) -> Iterator[Facts]:
         """Every message from one on, in their order."""
@@ -124,6 +118,17 @@ class Chats:
     def rename(self, chat: Any, title: str) -> Facts:
         """Give a chat another title."""
         return self._send("PATCH", f"{_CHATS}/{_number(chat)}", json={"title": title})
+
+    def set_context(self, chat: Any, **context: str) -> Facts:
+        """Tell a chat what its step is like now, in place of all it knew of it: `adaptor`,
+        `expression`, `input`, `output`, `log`.
+        """
+        return self._send("PUT", f"{_CHATS}/{_number(chat)}/context", json=context)
+
+    def bring_in(self, chat: Any, asset_type: str, asset_id: Any) -> Facts:
+        """Let a chat be about an asset from now on; no model is asked."""
+        named = {"asset_type": asset_type, "asset_id": str(asset_id)}
+        return self._send("POST", f"{_CHATS}/{_number(chat)}/assets", json=named)
 
     def share(self, chat: Any, user_id: int, role: str = "can_view") -> None:
         """Let somebody in: `can_view`, `can_edit` (they may write), `full_access` or `owner`."""

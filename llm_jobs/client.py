@@ -238,14 +238,9 @@ class Outputs:
 
         `filters` are those of `GET /api/v1/llm_outputs`; `limit` is the size of a page.
         """
-        query: dict[str, Any] = {"limit": limit}
-        query |= {name: _plain(value) for name, value in filters.items() if value is not None}
-        while True:
-            page, _ = self._transport.send("GET", f"{_API}/llm_outputs", query=query)
-            yield from map(Output, page["data"])
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        plain = {name: _plain(value) for name, value in filters.items() if value is not None}
+        found = self._transport.pages(f"{_API}/llm_outputs", limit=limit, filters=plain)
+        yield from map(Output, found)
 
     def re_run(self, output: Any, *, idempotency_key: str | None = None) -> Job:
         """Run the same job once more."""

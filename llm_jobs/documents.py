@@ -36,13 +36,7 @@ class Documents:
 
     def list(self, *, limit: int = 100, **filters: Any) -> Iterator[Facts]:
         """All of them, newest first; asks for the next page when it is needed."""
-        query: dict[str, Any] = {"limit": limit, **filters}
-        while True:
-            page = self._send("GET", _DOCUMENTS, query=query)
-            yield from page["data"]
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        return self._transport.pages(_DOCUMENTS, limit=limit, filters=filters)
 
     def get(self, document_id: int) -> Facts:
         """A document with its text."""

@@ -63,13 +63,7 @@ class Prompts:
         """One's own prompts and the shared ones, newest first; asks for the next page when it is
         needed. `filters` are those of `GET /api/v1/prompts`; `limit` is the size of a page.
         """
-        query: dict[str, Any] = {"limit": limit, **_said(**filters)}
-        while True:
-            page, _ = self._transport.send("GET", _PROMPTS, query=query)
-            yield from page["data"]
-            if page["next"] is None:
-                return
-            query["after"] = page["next"]
+        return self._transport.pages(_PROMPTS, limit=limit, filters=filters)
 
     def diff(
         self,

@@ -77,6 +77,20 @@ class Transport:
         )
         return _json(response), response.headers
 
+    def pages(
+        self, path: str, *, limit: int, filters: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Everything in a list, asking for its next page when that is needed; `limit` is the size
+        of a page. A filter that is None is none. Raises as `send`.
+        """
+        query = {"limit": limit, **{n: value for n, value in filters.items() if value is not None}}
+        while True:
+            page, _ = self.send("GET", path, query=query)
+            yield from page["data"]
+            if page["next"] is None:
+                return
+            query["after"] = page["next"]
+
     def text(self, path: str, *, query: Mapping[str, Any] | None = None) -> str:
         """An answer that is a text of any kind. Repeats and raises as `send` does."""
         response = self._answer(

@@ -4,11 +4,12 @@ Nothing here knows Celery, Flask, a provider or a setting.
 """
 
 from models.account import Agent, ApiKey, AuditEvent, Role, SavedView, Scope, User, WebSession
-from models.asset import AssetVersion, MessageAsset, StoredAsset
+from models.asset import AssetGrant, AssetVersion, MessageAsset, StoredAsset
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
-from models.chat import Chat, ChatGrant, ChatMessage, ChatRole
+from models.chat import Chat, ChatGrant, ChatMessage
 from models.document import ChatRetrieval, DocChunk, Document
+from models.grant import GrantRole
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
 from models.output import (
     ENDED,
@@ -38,6 +39,7 @@ __all__ = [
     "TRANSITIONS",
     "Agent",
     "ApiKey",
+    "AssetGrant",
     "AssetVersion",
     "Attempt",
     "AuditEvent",
@@ -46,7 +48,6 @@ __all__ = [
     "ChatGrant",
     "ChatMessage",
     "ChatRetrieval",
-    "ChatRole",
     "ControlKind",
     "Derivation",
     "DocChunk",
@@ -54,6 +55,7 @@ __all__ = [
     "Feedback",
     "FeedbackTotal",
     "Format",
+    "GrantRole",
     "Happened",
     "IdempotencyKey",
     "ItemReview",

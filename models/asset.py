@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, moment_of_insert, row_id
+from models.grant import ROLE_CHECK
 from models.types import BigId, Json, UtcDateTime
 
 
@@ -68,3 +69,23 @@ class MessageAsset(Base):
     version: Mapped[int | None] = mapped_column(Integer)
 
     __table_args__ = (Index("ix_message_assets_asset", "asset_type", "asset_id"),)
+
+
+class AssetGrant(Base):
+    """What one person may do with a stored asset; its creator, who may all, needs none."""
+
+    __tablename__ = "asset_grants"
+
+    asset_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = moment_of_insert()
+
+    __table_args__ = (
+        CheckConstraint(ROLE_CHECK, name="role"),
+        Index("ix_asset_grants_user_id_asset_id", "user_id", "asset_id"),
+    )

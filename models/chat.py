@@ -9,7 +9,6 @@ want of an allowance or because it was given up while it waited, says so itself
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -25,22 +24,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, moment_of_insert, row_id
+from models.grant import ROLE_CHECK
 from models.types import BigId, Json, UtcDateTime
-
-
-class ChatRole(StrEnum):
-    """What somebody may do with a chat; each may what those before it may."""
-
-    CAN_VIEW = "can_view"
-    CAN_EDIT = "can_edit"
-    FULL_ACCESS = "full_access"
-    OWNER = "owner"
 
 
 class Chat(Base):
     """A conversation. `step_id` ties it to one step of its creator's `project` (blank: none);
     `next_seq` is the number of the next message; `meta` holds its model and its context. The asset
-    is what it is about now, in the version it was brought in.
+    is what it is about now, in the version it was brought in. `title_output_id` is the job that
+    finds a title for it, while it does.
     """
 
     __tablename__ = "chats"
@@ -57,6 +49,7 @@ class Chat(Base):
     asset_id: Mapped[str | None] = mapped_column(String(255))
     asset_version: Mapped[int | None] = mapped_column(Integer)
     client_message_id: Mapped[str | None] = mapped_column(String(255))
+    title_output_id: Mapped[int | None] = mapped_column(BigId)
     next_seq: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = moment_of_insert()
     updated_at: Mapped[datetime] = moment_of_insert()
@@ -83,6 +76,12 @@ class Chat(Base):
             ),
             sqlite_where=text("step_id IS NOT NULL AND archived_at IS NULL AND deleted_at IS NULL"),
         ),
+        Index(  # what the dispatcher looks at, every tick
+            "ix_chats_title_output_id",
+            "title_output_id",
+            postgresql_where=text("title_output_id IS NOT NULL"),
+            sqlite_where=text("title_output_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -91,6 +90,7 @@ class ChatMessage(Base):
     """One message. `seq` orders it in its chat. `output_id` is the job an assistant's message is
     the projection of: the newest one, when it was tried again. `page` is where its author was.
     `waiting` is set of an answer whose turn has not come: what its job will be made of.
+    `attachments` names the parts of the chat's context that go with it; None is all of them.
     """
 
     __tablename__ = "chat_messages"
@@ -102,6 +102,7 @@ class ChatMessage(Base):
     content: Mapped[str | None] = mapped_column(Text)
     parts: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     page: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    attachments: Mapped[list[str] | None] = mapped_column(Json)
     output_id: Mapped[int | None] = mapped_column(ForeignKey("llm_outputs.id", ondelete="SET NULL"))
     reply_to_id: Mapped[int | None] = mapped_column(
         ForeignKey("chat_messages.id", ondelete="CASCADE")
@@ -152,6 +153,6 @@ class ChatGrant(Base):
     created_at: Mapped[datetime] = moment_of_insert()
 
     __table_args__ = (
-        CheckConstraint("role IN ('can_view', 'can_edit', 'full_access', 'owner')", name="role"),
+        CheckConstraint(ROLE_CHECK, name="role"),
         Index("ix_chat_grants_user_id_chat_id", "user_id", "chat_id"),
     )

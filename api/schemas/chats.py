@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas.common import Lax, ListOf, PageQuery, RowId, Shown, Strict
+from api.schemas.grants import GrantRole
 
 MessageStatus = Literal["pending", "processing", "success", "error", "cancelled"]
-GrantRole = Literal["can_view", "can_edit", "full_access", "owner"]
 
 _MODEL = "Which model answers; otherwise the chat's, or LLM_JOBS_CHAT_MODEL."
 _CLIENT_ID = "The client's own id of the message: sent again, nothing is added."
@@ -35,19 +35,9 @@ class ChatContext(Strict):
     log: str | None = Field(None, max_length=200_000)
 
 
-class NewChatBody(Strict):
-    """A chat to make, and what is said in it first."""
+class AssetOfChatBody(Strict):
+    """What a chat shall be about from now on."""
 
-    prompt: str | None = Field(None, description="Its first message; without one nothing is asked.")
-    kind: str = Field("general", description="`general`, `job_code` or `workflow`.")
-    project: str | None = Field(None, max_length=255, description="The project of the step.")
-    step_id: str | None = Field(
-        None,
-        min_length=1,
-        max_length=255,
-        description="The step it is tied to. A step has one chat: asked for again, it is this one.",
-        examples=[None],
-    )
     asset_type: str | None = Field(
         None,
         min_length=1,
@@ -74,8 +64,30 @@ class NewChatBody(Strict):
         deprecated=True,
         examples=[None],
     )
+
+
+_ATTACHMENTS = "The parts of the chat's context that go with this message; without it, all of them."
+Attachment = Literal["expression", "log", "input", "output"]
+
+
+class NewChatBody(AssetOfChatBody):
+    """A chat to make, and what is said in it first."""
+
+    prompt: str | None = Field(None, description="Its first message; without one nothing is asked.")
+    kind: str = Field("general", description="`general`, `job_code` or `workflow`.")
+    project: str | None = Field(None, max_length=255, description="The project of the step.")
+    step_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="The step it is tied to. A step has one chat: asked for again, it is this one.",
+        examples=[None],
+    )
     page: Page | None = None
     context: ChatContext | None = None
+    attachments: list[Attachment] | None = Field(
+        None, max_length=4, description=_ATTACHMENTS, examples=[None]
+    )
     read_only: bool = Field(False, description="The author may only read what it is about.")
     model: str | None = Field(None, min_length=1, max_length=255, description=_MODEL)
     client_message_id: str | None = Field(
@@ -89,6 +101,9 @@ class MessageBody(Strict):
     content: str = Field(description="What is said, literally: nothing in it is a template.")
     page: Page | None = None
     context: ChatContext | None = None
+    attachments: list[Attachment] | None = Field(
+        None, max_length=4, description=_ATTACHMENTS, examples=[None]
+    )
     read_only: bool | None = Field(None, description="As when the chat was made.")
     model: str | None = Field(None, min_length=1, max_length=255, description=_MODEL)
     client_message_id: str | None = Field(
@@ -108,18 +123,15 @@ class TitleBody(Strict):
     title: str = Field(min_length=1, max_length=255, examples=["Cleaning addresses"])
 
 
-class GrantBody(Strict):
-    """Whom to let in, and what they may do."""
-
-    user_id: RowId
-    role: GrantRole = "can_view"
-
-
 class ChatsQuery(PageQuery):
     """Which chats."""
 
     kind: str | None = Field(None, max_length=32, description="Only those of this kind.")
     q: str | None = Field(None, max_length=200, description="Looked for in titles.")
+    asset_type: str | None = Field(
+        None, max_length=32, description="With `asset_id`: only those about this asset."
+    )
+    asset_id: str | None = Field(None, max_length=255, description="With `asset_type`.")
 
 
 class MessagesQuery(Lax):
@@ -176,6 +188,9 @@ class Message(Shown):
     status: MessageStatus
     failure: Failure | None
     page: dict[str, Any] | None
+    attachments: list[str] | None = Field(
+        description="The parts of the chat's context that went with it; null: all."
+    )
     parts: list[dict[str, Any]] | None = Field(
         description="Of a message that brings an asset in: what it is made of."
     )
@@ -266,26 +281,6 @@ class MessageList(Shown):
 
     data: list[Message]
     has_more: bool
-
-
-class GrantGiven(Shown):
-    """What somebody may do now."""
-
-    chat_id: int
-    user_id: int
-    role: GrantRole
-
-
-class GrantShown(GrantGiven):
-    """Somebody who was let in."""
-
-    name: str
-
-
-class GrantList(Shown):
-    """Who may what in a chat."""
-
-    data: list[GrantShown]
 
 
 class ChatStatus(Allowance):

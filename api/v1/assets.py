@@ -16,15 +16,16 @@ from api.schemas.assets import (
     AssetTypeList,
 )
 from api.schemas.common import Empty
+from api.schemas.grants import AssetGrantGiven, AssetGrantList, GrantBody
 from app import assets
 from app.assets import NewAsset
-from app.assets.storing import content_of
 from models import Scope, StoredAsset
 
 routes = Routes("/api/v1", tag="chats")
 
 _READ = scope(Scope.CHAT_READ)
 _WRITE = scope(Scope.CHAT_WRITE)
+_NOT_YOURS = "It is somebody else's, who has not let you do so much."
 
 
 @routes.get(
@@ -47,7 +48,9 @@ def list_asset_types(call: Call[Empty, Empty]) -> Reply:
     answers={200: Answer(description="A page of stored assets.", model=AssetList)},
 )
 def list_assets(call: Call[Empty, AssetsQuery]) -> Reply:
-    """List one's own stored assets and those everybody may read, newest first."""
+    """List one's own stored assets, those one was let into and those everybody may read; newest
+    first.
+    """
     with call.runtime.database.read() as session:
         page = assets.list_assets(session, call.caller, **call.query.model_dump())
         return page_reply(page, lambda rows: assets.describe(session, rows))
@@ -87,7 +90,7 @@ def get_asset(call: Call[Empty, Empty], asset_id: int) -> Reply:
     access=_WRITE,
     body=AssetChange,
     answers={200: Answer(description="The asset as it is now.", model=AssetShown)},
-    errors={403: "It is somebody else's."},
+    errors={403: _NOT_YOURS},
 )
 def update_asset(call: Call[AssetChange, Empty], asset_id: int) -> Reply:
     """Give a stored asset its next version, another name, or let everybody read it.
@@ -104,7 +107,7 @@ def update_asset(call: Call[AssetChange, Empty], asset_id: int) -> Reply:
     "/assets/<row:asset_id>",
     access=_WRITE,
     answers={204: Answer(description="The asset is gone.")},
-    errors={403: "It is somebody else's."},
+    errors={403: _NOT_YOURS},
 )
 def remove_asset(call: Call[Empty, Empty], asset_id: int) -> Reply:
     """Take a stored asset out of sight; chats about it go on without it."""
@@ -113,7 +116,48 @@ def remove_asset(call: Call[Empty, Empty], asset_id: int) -> Reply:
     return Reply(status=204)
 
 
+@routes.post(
+    "/assets/<row:asset_id>/grants",
+    access=_WRITE,
+    body=GrantBody,
+    answers={200: Answer(description="What they may do now.", model=AssetGrantGiven)},
+    errors={403: _NOT_YOURS, 409: "It is the asset's creator."},
+)
+def share_asset(call: Call[GrantBody, Empty], asset_id: int) -> Reply:
+    """Let somebody see a stored asset, or change it: `can_edit` gives it new versions, `owner`
+    also shares and removes it.
+    """
+    with call.runtime.database.write() as session:
+        given = assets.grant(session, call.caller, asset_id, **call.body.model_dump())
+    return Reply(body=given)
+
+
+@routes.get(
+    "/assets/<row:asset_id>/grants",
+    access=_READ,
+    answers={200: Answer(description="Who may what with it.", model=AssetGrantList)},
+    errors={403: _NOT_YOURS},
+)
+def list_asset_grants(call: Call[Empty, Empty], asset_id: int) -> Reply:
+    """List who was let into a stored asset, its creator first."""
+    with call.runtime.database.read() as session:
+        return Reply(body={"data": assets.list_grants(session, call.caller, asset_id)})
+
+
+@routes.delete(
+    "/assets/<row:asset_id>/grants/<row:user_id>",
+    access=_WRITE,
+    answers={204: Answer(description="They are out.")},
+    errors={403: _NOT_YOURS, 409: "It is the asset's creator."},
+)
+def unshare_asset(call: Call[Empty, Empty], asset_id: int, user_id: int) -> Reply:
+    """Let somebody see a stored asset no more."""
+    with call.runtime.database.write() as session:
+        assets.revoke(session, call.caller, asset_id, user_id=user_id)
+    return Reply(status=204)
+
+
 def _shown(session: Any, row: StoredAsset) -> dict[str, Any]:
     session.flush()
     session.refresh(row)
-    return {**assets.describe(session, [row])[0], "content": content_of(session, row)}
+    return {**assets.describe(session, [row])[0], "content": assets.content_of(session, row)}

@@ -13,15 +13,14 @@ from api.auth import scope
 from api.replies import Reply, page_reply
 from api.routing import Answer, Call, Header, Routes
 from api.schemas.chats import (
+    AssetOfChatBody,
+    ChatContext,
     ChatEventsQuery,
     ChatList,
     ChatMade,
     ChatShown,
     ChatsQuery,
     ChatStatus,
-    GrantBody,
-    GrantGiven,
-    GrantList,
     Message,
     MessageBody,
     MessageList,
@@ -31,10 +30,12 @@ from api.schemas.chats import (
     TurnTaken,
 )
 from api.schemas.common import Empty
+from api.schemas.grants import ChatGrantGiven, ChatGrantList, GrantBody
 from api.schemas.outputs import FeedbackBody, FeedbackGiven
 from app import assets, chats
 from app.accounts import Caller
 from app.chats import NewChat, Taken
+from app.errors import MissingParameter
 from app.runtime import Runtime
 from models import Scope
 
@@ -77,11 +78,12 @@ def create_chat(call: Call[NewChatBody, Empty]) -> Reply:
     for name in ("asset_id", "asset_type", *assets.LEGACY):
         sent.pop(name, None)
     prompt, project = sent.pop("prompt", None), sent.pop("project", "")
+    attachments = sent.pop("attachments", None)
     both = {n: v for n, v in sent.items() if n not in ("kind", "step_id")}
     first = None
     if prompt is not None:
         traced = request_log.traceparent()
-        first = chats.Request(content=prompt, traceparent=traced, **both)
+        first = chats.Request(content=prompt, attachments=attachments, traceparent=traced, **both)
     wanted = NewChat(project=project, first=first, asset=asset, **sent)
     taken = chats.create(call.runtime, call.caller, wanted)
     with call.runtime.database.read() as session:
@@ -102,8 +104,10 @@ def create_chat(call: Call[NewChatBody, Empty]) -> Reply:
 )
 def list_chats(call: Call[Empty, ChatsQuery]) -> Reply:
     """List one's own chats and those one was let into, newest first."""
+    filters = call.query.model_dump()
+    asset = assets.reference({name: filters.pop(name) for name in ("asset_id", "asset_type")})
     with call.runtime.database.read() as session:
-        page = chats.list_chats(session, call.caller, **call.query.model_dump())
+        page = chats.list_chats(session, call.caller, asset=asset, **filters)
         return page_reply(page, lambda rows: chats.describe_many(session, call.caller, rows))
 
 
@@ -154,6 +158,49 @@ def remove_chat(call: Call[Empty, Empty], chat_id: int) -> Reply:
     """
     chats.remove(call.runtime, call.caller, chat_id)
     return Reply(status=204)
+
+
+@routes.put(
+    "/chats/<row:chat_id>/context",
+    access=_WRITE,
+    body=ChatContext,
+    answers={200: Answer(description="The chat as it is now.", model=ChatShown)},
+    errors={403: _FORBIDDEN},
+    examples={"step": {"adaptor": "fhir@5.0.0", "expression": "fn(state => state)"}},
+)
+def set_chat_context(call: Call[ChatContext, Empty], chat_id: int) -> Reply:
+    """Tell a chat what its step is like now, in place of all it knew of it."""
+    context = call.body.model_dump(exclude_none=True)
+    chats.set_context(call.runtime, call.caller, chat_id, context)
+    return Reply(body=shown(call.runtime, call.caller, chat_id))
+
+
+@routes.post(
+    "/chats/<row:chat_id>/assets",
+    access=_WRITE,
+    body=AssetOfChatBody,
+    answers={
+        201: Answer(description="The asset is brought in.", model=TurnTaken),
+        200: Answer(description="It was there in this version already.", model=TurnTaken),
+    },
+    errors={
+        403: _FORBIDDEN,
+        404: "There is no such chat; `asset_not_found`: no such asset, or none for you.",
+        409: "`turn_in_progress`: wait for the answer, or stop it.",
+    },
+    examples={"output": {"asset_type": "llm_output", "asset_id": "1"}},
+)
+def bring_asset_into_chat(call: Call[AssetOfChatBody, Empty], chat_id: int) -> Reply:
+    """Let a chat be about an asset from now on.
+
+    Two messages of the assistant bring it in; no model is asked. The next message's model is told
+    of it, as it is then.
+    """
+    asset = assets.reference(call.body.model_dump(exclude_none=True))
+    if asset is None:
+        raise MissingParameter("asset_id")
+    taken = chats.bring_in(call.runtime, call.caller, chat_id, asset)
+    return Reply(body=_turn(call, taken), status=201 if taken.new else 200)
 
 
 @routes.post(
@@ -291,7 +338,7 @@ def stream_chat(call: Call[Empty, ChatEventsQuery], chat_id: int) -> Response:
     "/chats/<row:chat_id>/grants",
     access=_WRITE,
     body=GrantBody,
-    answers={200: Answer(description="What they may do now.", model=GrantGiven)},
+    answers={200: Answer(description="What they may do now.", model=ChatGrantGiven)},
     errors={403: _FORBIDDEN, 409: "It is the chat's creator."},
 )
 def share_chat(call: Call[GrantBody, Empty], chat_id: int) -> Reply:
@@ -304,7 +351,7 @@ def share_chat(call: Call[GrantBody, Empty], chat_id: int) -> Reply:
 @routes.get(
     "/chats/<row:chat_id>/grants",
     access=_READ,
-    answers={200: Answer(description="Who may what in it.", model=GrantList)},
+    answers={200: Answer(description="Who may what in it.", model=ChatGrantList)},
 )
 def list_chat_grants(call: Call[Empty, Empty], chat_id: int) -> Reply:
     """List who was let into a chat, its creator first."""

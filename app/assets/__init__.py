@@ -26,8 +26,11 @@ from app.assets.storing import (
     create,
     describe,
     get,
+    grant,
     list_assets,
+    list_grants,
     remove,
+    revoke,
 )
 
 __all__ = [
@@ -46,8 +49,11 @@ __all__ = [
     "describe",
     "find",
     "get",
+    "grant",
     "list_assets",
+    "list_grants",
     "material",
     "reference",
     "remove",
+    "revoke",
 ]

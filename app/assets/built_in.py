@@ -91,7 +91,9 @@ class Stored:
     def find(self, session: Session, caller: Caller, ref: AssetRef) -> Asset | None:
         number = _number(ref.id)
         row = storing.visible(session, caller, number) if number is not None else None
-        return self._asset(caller, row) if row is not None and row.type == ref.type else None
+        if row is None or row.type != ref.type:
+            return None
+        return self._asset(row, may_edit=storing.may_edit(session, caller, row))
 
     def load(self, session: Session, caller: Caller, asset: Asset) -> Loaded:
         """Its content; of a dashboard also the metrics that its `metrics` names: numbers, or
@@ -106,19 +108,19 @@ class Stored:
             numbers = [number for ref in refs if (number := _number(ref.id)) is not None]
             found = storing.contents(session, caller, "metric_file", numbers[:MOST_METRICS])
             metric = Stored("Metric")
-            parts += [Part(metric._asset(caller, row), _told(its)) for row, its in found]
+            parts += [Part(metric._asset(row), _told(its)) for row, its in found]
             seen = {part.asset.id for part in parts[1:]}
             missing = [ref for ref in refs if ref.id not in seen]
         return Loaded(parts, missing)
 
-    def _asset(self, caller: Caller, row: StoredAsset) -> Asset:
+    def _asset(self, row: StoredAsset, *, may_edit: bool = False) -> Asset:
         return Asset(
             type=row.type,
             id=str(row.id),
             name=row.name,
             label=self.label,
             version=row.version,
-            may_edit=caller.sees(row.user_id),
+            may_edit=may_edit,
         )
 
 

@@ -41,6 +41,11 @@ class Asset:
     version: int | None = None
     may_edit: bool = True
 
+    @property
+    def identity(self) -> tuple[str, str, int | None]:
+        """Its type, its id and its version."""
+        return self.type, self.id, self.version
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

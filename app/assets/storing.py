@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from app import paging
+from app import grants, paging
 from app.accounts import Caller
 from app.assets.registry import TYPE_NAME
 from app.errors import AssetNotFound, Forbidden, InvalidParameter
@@ -17,7 +17,7 @@ from app.jobs.limits import check_text, check_value
 from app.lookup import row_by_id
 from app.moments import iso
 from app.paging import Page
-from models import AssetVersion, StoredAsset
+from models import AssetGrant, AssetVersion, GrantRole, StoredAsset
 from models.types import now
 
 LONGEST_NAME = 255
@@ -67,9 +67,8 @@ def add_version(
     """Give an asset its next version, another name, or let everybody read it. What is None stays;
     content that is the same adds no version. Raises AssetNotFound, Forbidden, InvalidParameter.
     """
-    row = get(session, caller, asset_id)
-    if not caller.sees(row.user_id):
-        raise Forbidden("This asset is somebody else's")
+    need = GrantRole.CAN_EDIT if shared is None else GrantRole.OWNER
+    row = get(session, caller, asset_id, need=need)
     row = session.get_one(StoredAsset, row.id, with_for_update=True, populate_existing=True)
     if name is not None:
         row.name = _name(name)
@@ -84,11 +83,16 @@ def add_version(
     return row
 
 
-def get(session: Session, caller: Caller, asset_id: int) -> StoredAsset:
-    """A stored asset the caller may see. Raises AssetNotFound."""
+def get(
+    session: Session, caller: Caller, asset_id: int, *, need: GrantRole = GrantRole.CAN_VIEW
+) -> StoredAsset:
+    """A stored asset the caller may see. Raises AssetNotFound, and Forbidden for one with which
+    they may not do so much.
+    """
     row = visible(session, caller, asset_id)
     if row is None:
         raise AssetNotFound(f"Unknown asset: {asset_id}")
+    grants.require(role_of(session, caller, row), need, "asset")
     return row
 
 
@@ -97,7 +101,18 @@ def visible(session: Session, caller: Caller, asset_id: int) -> StoredAsset | No
     row = row_by_id(session, StoredAsset, asset_id)
     if row is None or row.deleted_at is not None:
         return None
-    return row if row.shared or caller.sees(row.user_id) else None
+    return row if role_of(session, caller, row) is not None else None
+
+
+def role_of(session: Session, caller: Caller, row: StoredAsset) -> GrantRole | None:
+    """What the caller may do with an asset; everybody may read a shared one."""
+    role = grants.role_in(session, caller, row)
+    return role or (GrantRole.CAN_VIEW if row.shared else None)
+
+
+def may_edit(session: Session, caller: Caller, row: StoredAsset) -> bool:
+    """Whether the caller may give an asset its next version."""
+    return grants.reaches(grants.role_in(session, caller, row), GrantRole.CAN_EDIT)
 
 
 def contents(
@@ -116,11 +131,11 @@ def contents(
             StoredAsset.id.in_(asset_ids),
             StoredAsset.type == type,
             StoredAsset.deleted_at.is_(None),
+            *([] if caller.is_admin else [_readable(caller)]),
         )
     )
     found = {row.id: (row, content) for row, content in session.execute(query)}
-    asked = (found[one] for one in asset_ids if one in found)
-    return [(row, content) for row, content in asked if row.shared or caller.sees(row.user_id)]
+    return [found[one] for one in asset_ids if one in found]
 
 
 def list_assets(
@@ -132,9 +147,8 @@ def list_assets(
     type: str | None = None,
     q: str | None = None,
 ) -> Page[StoredAsset]:
-    """One's own stored assets and those everybody may read, newest first."""
-    mine = or_(StoredAsset.user_id == caller.user_id, StoredAsset.shared)
-    query = select(StoredAsset).where(mine, StoredAsset.deleted_at.is_(None))
+    """One's own stored assets, those one was let into and shared ones, newest first."""
+    query = select(StoredAsset).where(_readable(caller), StoredAsset.deleted_at.is_(None))
     if type is not None:
         query = query.where(StoredAsset.type == type)
     if q:
@@ -144,10 +158,30 @@ def list_assets(
 
 def remove(session: Session, caller: Caller, asset_id: int) -> None:
     """Take an asset out of sight; chats about it go on without it. Raises as `add_version`."""
+    get(session, caller, asset_id, need=GrantRole.OWNER).deleted_at = now()
+
+
+def grant(
+    session: Session, caller: Caller, asset_id: int, *, user_id: int, role: str
+) -> dict[str, Any]:
+    """Let somebody see or change an asset. Raises AssetNotFound, NotFound, Forbidden, Conflict."""
+    row = get(session, caller, asset_id, need=GrantRole.OWNER)
+    return grants.give(session, row, user_id=user_id, role=role)
+
+
+def list_grants(session: Session, caller: Caller, asset_id: int) -> list[dict[str, Any]]:
+    """Who may what with an asset, its creator first. Raises AssetNotFound, Forbidden for readers
+    of a shared one: whom it was given to is none of their business.
+    """
     row = get(session, caller, asset_id)
-    if not caller.sees(row.user_id):
-        raise Forbidden("This asset is somebody else's")
-    row.deleted_at = now()
+    grants.require(grants.role_in(session, caller, row), GrantRole.CAN_VIEW, "asset")
+    return grants.listed(session, row)
+
+
+def revoke(session: Session, caller: Caller, asset_id: int, *, user_id: int) -> None:
+    """Take somebody's grant back. Raises as `grant`."""
+    row = get(session, caller, asset_id, need=GrantRole.OWNER)
+    grants.take_back(session, row, user_id=user_id)
 
 
 def describe(session: Session, rows: Sequence[StoredAsset]) -> list[dict[str, Any]]:
@@ -176,6 +210,12 @@ def content_of(session: Session, row: StoredAsset) -> Any:
 def content_in(session: Session, asset_id: int, version: int) -> Any:
     """The content of a version that is known to be there."""
     return session.get_one(AssetVersion, (asset_id, version)).content
+
+
+def _readable(caller: Caller) -> ColumnElement[bool]:
+    """The condition of lists."""
+    let_in = StoredAsset.id.in_(grants.granted(caller, AssetGrant))
+    return or_(StoredAsset.user_id == caller.user_id, StoredAsset.shared, let_in)
 
 
 def _add(session: Session, caller: Caller, row: StoredAsset, content: Any) -> None:

@@ -9,6 +9,7 @@
     sources.py    what documents hold for a message, kept with the answer
     pages.py      where a person is in somebody's application, as the model is told
     titles.py     a chat's title from its first message
+    naming.py     a title that a model finds for it
     availability.py  whether somebody can be answered now, and what is left to them
     views.py      chats and messages as clients see them; a message's status is its job's
 
@@ -20,8 +21,17 @@ from app.chats.access import get_chat, grant, list_grants, revoke
 from app.chats.availability import Availability, availability
 from app.chats.input import KINDS
 from app.chats.line import begin_waiting
-from app.chats.threads import NewChat, change_title, create, list_chats, remove
-from app.chats.turns import Request, Taken, cancel, feed_back, news_of, retry, send
+from app.chats.naming import give_titles
+from app.chats.threads import (
+    NewChat,
+    bring_in,
+    change_title,
+    create,
+    list_chats,
+    remove,
+    set_context,
+)
+from app.chats.turns import Request, Taken, cancel, feed_back, news_of, retry, send, tell
 from app.chats.views import (
     describe,
     describe_many,
@@ -38,6 +48,7 @@ __all__ = [
     "Taken",
     "availability",
     "begin_waiting",
+    "bring_in",
     "cancel",
     "change_title",
     "create",
@@ -45,6 +56,7 @@ __all__ = [
     "describe_many",
     "feed_back",
     "get_chat",
+    "give_titles",
     "grant",
     "list_chats",
     "list_grants",
@@ -55,5 +67,7 @@ __all__ = [
     "retry",
     "revoke",
     "send",
+    "set_context",
     "shown_message",
+    "tell",
 ]

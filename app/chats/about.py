@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.assets import Asset
+from app.assets import Asset, AssetRef
 from app.settings import Settings
 from models import Chat, ChatMessage, MessageAsset
 
@@ -44,6 +45,19 @@ def link(session: Session, chat: Chat, message: ChatMessage, asset: Asset) -> No
     about(chat, asset)
     session.add(_link(message, asset, CONTEXT))
     session.flush()
+
+
+def about_asset(asset: AssetRef) -> Select[int]:
+    """The ids of the chats in which an asset was brought in or talked about."""
+    return (
+        select(ChatMessage.chat_id)
+        .join(MessageAsset, MessageAsset.message_id == ChatMessage.id)
+        .where(
+            MessageAsset.asset_type == asset.type,
+            MessageAsset.asset_id == asset.id,
+            ChatMessage.deleted_at.is_(None),
+        )
+    )
 
 
 def about(chat: Chat, asset: Asset) -> None:

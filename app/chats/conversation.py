@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -12,6 +14,7 @@ from app.chats.input import Said, model_input
 from app.providers.contract import Message
 from models import Chat, ChatMessage, LLMOutput, Status
 
+ALWAYS_ATTACHED = "adaptor"
 _MOST_MESSAGES = 1_000
 
 
@@ -25,13 +28,22 @@ def conversation(
     only_reads = asset is not None and not asset.may_edit
     return model_input(
         chat.kind,
-        chat.meta.get("context"),
+        _attached(chat, question),
         _history(session, question),
         Said("user", question.content or "", question.page),
         read_only=bool(chat.meta.get("read_only")) or only_reads,
         asset=asset.text if asset else None,
         reference=reference,
     )
+
+
+def _attached(chat: Chat, question: ChatMessage) -> dict[str, Any]:
+    """The parts of the chat's context that go with a message; whose step it is always does."""
+    context: dict[str, Any] = chat.meta.get("context") or {}
+    if question.attachments is None:
+        return context
+    wanted = {ALWAYS_ATTACHED, *question.attachments}
+    return {name: part for name, part in context.items() if name in wanted}
 
 
 def _asset(session: Session, caller: Caller, chat: Chat) -> Material | None:

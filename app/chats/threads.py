@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import assets, jobs, paging
 from app.accounts import OPERATOR, Caller
 from app.assets import Asset, AssetRef
-from app.chats.about import imported, link
+from app.chats.about import about_asset, imported, link
 from app.chats.access import check_may_chat, held_chat, visible
 from app.chats.input import KINDS
 from app.chats.sources import look_up
@@ -26,6 +26,7 @@ from app.chats.turns import (
     add_turn,
     check_content,
     give_up,
+    refuse_second,
     replay,
     send,
     take,
@@ -36,7 +37,7 @@ from app.errors import Conflict, InvalidParameter
 from app.jobs.limits import check_text
 from app.paging import Page
 from app.runtime import Runtime
-from models import Chat, ChatGrant, ChatMessage, ChatRole
+from models import Chat, ChatGrant, ChatMessage, GrantRole
 from models.base import table_of
 from models.types import now
 
@@ -96,13 +97,16 @@ def list_chats(
     after: str | None = None,
     kind: str | None = None,
     q: str | None = None,
+    asset: AssetRef | None = None,
 ) -> Page[Chat]:
-    """One's own chats and those shared with one, newest first."""
+    """One's own chats and those shared with one, newest first; with `asset`, those about it."""
     query = select(Chat).where(visible(caller), Chat.deleted_at.is_(None))
     if kind is not None:
         query = query.where(Chat.kind == kind)
     if q:
         query = query.where(Chat.title.icontains(q, autoescape=True))
+    if asset is not None:
+        query = query.where(Chat.id.in_(about_asset(asset)))
     return paging.newest_first(session, query, Chat.id, limit=limit, after=after)
 
 
@@ -113,9 +117,39 @@ def change_title(runtime: Runtime, caller: Caller, chat_id: int, title: str) -> 
     if not 1 <= len(title) <= LONGEST_TITLE:
         raise InvalidParameter(f"A title has 1 to {LONGEST_TITLE} characters", pointer="/title")
     with runtime.database.write() as session:
-        chat = held_chat(session, caller, chat_id, need=ChatRole.CAN_EDIT)
-        chat.title, chat.updated_at = title, now()
+        chat = held_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
+        chat.title, chat.title_output_id, chat.updated_at = title, None, now()
     tell(runtime, chat_id)
+
+
+def set_context(runtime: Runtime, caller: Caller, chat_id: int, context: dict[str, Any]) -> None:
+    """Let a chat know this of its step, in place of all it knew; turns in progress go on with what
+    they began with. Raises NotFound, Forbidden.
+    """
+    with runtime.database.write() as session:
+        chat = held_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
+        chat.meta = {**chat.meta, "context": context}
+        chat.updated_at = now()
+    tell(runtime, chat_id)
+
+
+def bring_in(runtime: Runtime, caller: Caller, chat_id: int, ref: AssetRef) -> Taken:
+    """Let a chat be about an asset from now on: two messages of the assistant bring it in, and no
+    model is asked. One it is about already, in its newest version, is not brought in again.
+
+    Raises NotFound, Forbidden, AssetNotFound, TurnInProgress.
+    """
+    check_may_chat(runtime.settings, caller)
+    with runtime.database.write() as session:
+        chat = held_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
+        asset = assets.find(session, caller, ref)
+        if (chat.asset_type, chat.asset_id, chat.asset_version) == asset.identity:
+            return Taken(chat_id=chat.id, new=False)
+        refuse_second(session, chat.id)
+        ids = imported(session, runtime.settings, chat, asset)
+        chat.updated_at = now()
+    tell(runtime, chat_id)
+    return Taken(chat_id=chat_id, message_ids=ids)
 
 
 def remove(runtime: Runtime, caller: Caller, chat_id: int) -> None:
@@ -123,7 +157,7 @@ def remove(runtime: Runtime, caller: Caller, chat_id: int) -> None:
     administrator only; then the step may have another. Raises NotFound, Forbidden, Conflict.
     """
     with runtime.database.write() as session:
-        chat = held_chat(session, caller, chat_id, need=ChatRole.OWNER)
+        chat = held_chat(session, caller, chat_id, need=GrantRole.OWNER)
         if chat.step_id is not None:
             if not caller.is_admin:
                 raise Conflict("The chat of a step is archived by an administrator")
@@ -188,7 +222,7 @@ def _insert(session: Session, runtime: Runtime, caller: Caller, wanted: NewChat)
     chat_id = session.scalar(statement)
     if chat_id is None:
         raise _Known
-    session.add(ChatGrant(chat_id=chat_id, user_id=caller.user_id, role=ChatRole.OWNER))
+    session.add(ChatGrant(chat_id=chat_id, user_id=caller.user_id, role=GrantRole.OWNER))
     session.flush()
     return session.get_one(Chat, chat_id)
 

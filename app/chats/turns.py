@@ -19,6 +19,7 @@ from app import feedback, jobs
 from app.accounts import OPERATOR, Caller
 from app.chats.access import check_may_chat, get_chat, get_message, held_chat
 from app.chats.conversation import conversation
+from app.chats.naming import ask_for_title
 from app.chats.sources import NOTHING, Looked, keep_with, look_up, look_up_again
 from app.chats.titles import NEW_CHAT, title_of
 from app.chats.views import GIVEN_UP, QUOTA, shown_message
@@ -34,9 +35,9 @@ from app.settings import Settings
 from models import (
     Chat,
     ChatMessage,
-    ChatRole,
     Derivation,
     Format,
+    GrantRole,
     LLMOutput,
     Queue,
     Role,
@@ -55,8 +56,9 @@ MOST_WAITING = 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What somebody says. `message_id` is the message it is said in place of, and of all that came
-    after it. `context` joins what the chat knows already; `read_only` None leaves it as it is.
-    With `queue` it waits its turn where another one is in progress.
+    after it. `context` joins what the chat knows already; of that, only the parts that
+    `attachments` names go with the message (None: all). `read_only` None leaves it as it is. With
+    `queue` it waits its turn where another one is in progress.
     """
 
     content: str
@@ -65,6 +67,7 @@ class Request:
     read_only: bool | None = None
     model: str | None = None
     client_message_id: str | None = None
+    attachments: Sequence[str] | None = None
     message_id: int | None = None
     queue: bool = False
     traceparent: str | None = None
@@ -149,7 +152,7 @@ def send(runtime: Runtime, caller: Caller, chat_id: int, request: Request) -> Ta
     check_may_chat(runtime.settings, caller)
     check_content(runtime.settings, request.content, pointer="/content")
     with runtime.database.read() as session:
-        chat = get_chat(session, caller, chat_id, need=ChatRole.CAN_EDIT)
+        chat = get_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
     job = turn_job(runtime.settings, caller, chat.kind, _model(chat.meta, request), request)
     looked = look_up(
         runtime, caller, request.content, page=request.page, context=request.context, chat=chat
@@ -172,7 +175,7 @@ def retry(
     """
     check_may_chat(runtime.settings, caller)
     with runtime.database.read() as session:
-        chat, answer = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+        chat, answer = get_message(session, caller, message_id, need=GrantRole.CAN_EDIT)
         question = session.get(ChatMessage, answer.reply_to_id) if answer.reply_to_id else None
     asked = Request(content="", traceparent=traceparent)
     job = turn_job(runtime.settings, caller, chat.kind, _model(chat.meta, asked), asked)
@@ -187,8 +190,8 @@ def cancel(runtime: Runtime, caller: Caller, message_id: int) -> None:
     Raises NotFound, Forbidden, Conflict.
     """
     with runtime.database.write() as session:
-        chat, _ = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
-        held_chat(session, caller, chat.id, need=ChatRole.CAN_EDIT)
+        chat, _ = get_message(session, caller, message_id, need=GrantRole.CAN_EDIT)
+        held_chat(session, caller, chat.id, need=GrantRole.CAN_EDIT)
         given_up = give_up(session, ChatMessage.id == message_id)
         output = shown_message(session, message_id).output
     if output is not None:
@@ -200,7 +203,7 @@ def cancel(runtime: Runtime, caller: Caller, message_id: int) -> None:
 
 def feed_back(session: Session, caller: Caller, message_id: int, **verdict: Any) -> LLMOutput:
     """Say what an answer is worth: the verdict is its output's. Raises as `feedback.give`."""
-    get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+    get_message(session, caller, message_id, need=GrantRole.CAN_EDIT)
     output = shown_message(session, message_id).output
     if output is None:
         raise Conflict("There is no answer to judge")
@@ -225,6 +228,8 @@ def take(
         return replay(runtime, before.question)
     assert taking.begun is not None  # noqa: S101 - accepting has asked for it
     begun = taking.begun
+    if accepted and begun.question.seq == 1:
+        ask_for_title(runtime, caller, begun.chat.id, begun.question.content or "")
     tell(runtime, begun.chat.id)
     return Taken(
         chat_id=begun.chat.id,
@@ -296,6 +301,7 @@ def add_turn(session: Session, caller: Caller, chat: Chat, request: Request) -> 
         role="user",
         content=request.content,
         page=request.page,
+        attachments=None if request.attachments is None else list(request.attachments),
         author_id=caller.user_id,
         client_message_id=request.client_message_id,
     )
@@ -339,13 +345,19 @@ def active_turn(session: Session, chat_id: int) -> LLMOutput | None:
     )
 
 
+def refuse_second(session: Session, chat_id: int) -> None:
+    """Raises TurnInProgress for a held chat in which somebody is answered, or waits to be."""
+    if active_turn(session, chat_id) is not None or _waiting(session, chat_id):
+        raise TurnInProgress("Wait for the answer, or stop it")
+
+
 # Inside
 
 
 def _said(
     session: Session, runtime: Runtime, caller: Caller, chat_id: int, request: Request
 ) -> Begun:
-    chat = held_chat(session, caller, chat_id, need=ChatRole.CAN_EDIT)
+    chat = held_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
     if request.client_message_id is not None:
         known = select(ChatMessage).where(
             ChatMessage.chat_id == chat.id,
@@ -355,7 +367,7 @@ def _said(
             raise SaidBefore(question)
     waits = request.queue and request.message_id is None and _has_to_wait(session, chat.id)
     if not waits:
-        _refuse_second(session, chat.id)
+        refuse_second(session, chat.id)
     if request.message_id is not None:
         _take_back(session, chat, request.message_id)
     if chat.title == NEW_CHAT and chat.next_seq == 1:
@@ -367,21 +379,16 @@ def _said(
 
 
 def _again(session: Session, caller: Caller, chat_id: int, message_id: int) -> Begun:
-    chat = held_chat(session, caller, chat_id, need=ChatRole.CAN_EDIT)
-    _, answer = get_message(session, caller, message_id, need=ChatRole.CAN_EDIT)
+    chat = held_chat(session, caller, chat_id, need=GrantRole.CAN_EDIT)
+    _, answer = get_message(session, caller, message_id, need=GrantRole.CAN_EDIT)
     session.refresh(answer)
     shown = shown_message(session, message_id)
     if shown.active:
         raise TurnInProgress("The answer is still being written")
     if shown.status not in ("error", "cancelled") or answer.reply_to_id is None:
         raise Conflict("Only an answer that failed or was stopped is tried again")
-    _refuse_second(session, chat.id)
+    refuse_second(session, chat.id)
     return Begun(chat, session.get_one(ChatMessage, answer.reply_to_id), answer, shown.output)
-
-
-def _refuse_second(session: Session, chat_id: int) -> None:
-    if active_turn(session, chat_id) is not None or _waiting(session, chat_id):
-        raise TurnInProgress("Wait for the answer, or stop it")
 
 
 def _has_to_wait(session: Session, chat_id: int) -> bool:

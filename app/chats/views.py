@@ -14,7 +14,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, defer
 
 from app.accounts import Caller
-from app.chats.access import role_with
+from app.grants import role_with
 from app.moments import iso
 from models import Attempt, Chat, ChatGrant, ChatMessage, ChatRetrieval, LLMOutput, Status
 
@@ -122,6 +122,7 @@ class Shown:
             "status": self.status,
             "failure": self.failure,
             "page": message.page,
+            "attachments": message.attachments,
             "parts": message.parts,
             "output_id": output.id if output else None,
             "job_id": output.job_id if output else None,

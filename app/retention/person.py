@@ -24,8 +24,10 @@ from models import (
     ENDED,
     Agent,
     ApiKey,
+    AssetGrant,
     AuditEvent,
     Chat,
+    ChatGrant,
     ChatMessage,
     ChatRetrieval,
     Document,
@@ -39,8 +41,8 @@ from models import (
 )
 from models.types import now
 
-_OWN = (SavedView, WebSession, IdempotencyKey)
-"""What only its user sees or needs; removed whole."""
+_OWN = (SavedView, WebSession, IdempotencyKey, ChatGrant, AssetGrant)
+"""What only its user sees or needs, and what others let them into; removed whole."""
 
 _UNLESS_SHARED = (StoredAsset, Document)
 """Others use what is shared, as they do shared prompts: that stays."""

@@ -65,6 +65,8 @@ PARTS = {
     " the answer says so",
     "chat turn refused": "A message that had waited could not be asked (its model is served no"
     " longer): the chat says so",
+    "chat has no title of its own": "The model of `LLM_JOBS_CHAT_TITLE_MODEL` could not be asked;"
+    " the chat keeps the first words of its first message",
     "asset loaded slowly": "What a chat is about took longer than 0.2 s to read: look at its type,"
     " or at the database",
     "forgotten": "What the settings keep for so long only has gone: texts, rows, removed chats",

@@ -258,19 +258,39 @@ CHATS = "/api/v1/chats"
 SAID = {"prompt": "Hello", "model": "simulator/echo"}
 
 
+def brought_in(*, again: bool = False, busy: bool = False) -> Callable[[House], Any]:
+    """An asset of ada's brought into a chat of hers."""
+
+    def act(house: House) -> Any:
+        kept = {"type": "metric_file", "name": "m", "content": [1]}
+        made = house.post("/api/v1/assets", as_=house.ada, json=kept).get_json()
+        said = SAID if busy else {"model": "simulator/echo"}
+        chat = house.post(CHATS, as_=house.ada, json=said).get_json()
+        path = f"{CHATS}/{chat['id']}/assets"
+        named = {"asset_type": "metric_file", "asset_id": str(made["id"])}
+        if again:
+            house.post(path, as_=house.ada, json=named)
+        return house.post(path, as_=house.ada, json=named)
+
+    return act
+
+
 def about_nothing(house: House) -> Any:
     sent = {"asset_type": "metric_file", "asset_id": "999"}
     return house.post("/api/v1/chats", as_=house.ada, json=sent)
 
 
 def on_asset(name: str, *, by_another: bool = False) -> Callable[[House], Any]:
-    """The operation on an asset of alice's that everybody may read."""
+    """The operation on an asset of alice's that everybody may read, and into which ada was let."""
 
     def act(house: House) -> Any:
         kept = {"type": "metric_file", "name": "m", "content": [1], "shared": True}
         made = house.post("/api/v1/assets", as_=house.alice, json=kept).get_json()
-        who = house.bob if by_another else house.alice
-        return call(house, name, path=f"/api/v1/assets/{made['id']}", as_=who)
+        grants = f"/api/v1/assets/{made['id']}/grants"
+        house.post(grants, as_=house.alice, json={"user_id": house.ada.user_id})
+        path = EVERY[name].path.replace("<row:asset_id>", str(made["id"]))
+        path = path.replace("<row:user_id>", str(house.ada.user_id))
+        return call(house, name, path=path, as_=house.bob if by_another else house.alice)
 
     return act
 
@@ -328,9 +348,12 @@ def of_a_step(house: House) -> Any:
 
 def its_creator(name: str) -> Callable[[House], Any]:
     def act(house: House) -> Any:
-        chat = house.post(CHATS, as_=house.ada, json=SAID).get_json()
-        path, me = f"{CHATS}/{chat['id']}/grants", house.ada.user_id
-        if name == "unshareChat":
+        things, made = CHATS, SAID
+        if name.endswith("Asset"):
+            things, made = "/api/v1/assets", {"type": "m", "name": "m", "content": 1}
+        thing = house.post(things, as_=house.ada, json=made).get_json()
+        path, me = f"{things}/{thing['id']}/grants", house.ada.user_id
+        if name.startswith("unshare"):
             return house.call("DELETE", f"{path}/{me}", as_=house.ada)
         return house.post(path, as_=house.ada, json={"user_id": me})
 
@@ -467,6 +490,18 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("removeAsset", 204): on_asset("removeAsset"),
     ("updateAsset", 403): on_asset("updateAsset", by_another=True),
     ("removeAsset", 403): on_asset("removeAsset", by_another=True),
+    ("shareAsset", 200): on_asset("shareAsset"),
+    ("shareAsset", 403): on_asset("shareAsset", by_another=True),
+    ("shareAsset", 409): its_creator("shareAsset"),
+    ("listAssetGrants", 200): on_asset("listAssetGrants"),
+    ("listAssetGrants", 403): on_asset("listAssetGrants", by_another=True),
+    ("unshareAsset", 204): on_asset("unshareAsset"),
+    ("unshareAsset", 403): on_asset("unshareAsset", by_another=True),
+    ("unshareAsset", 409): its_creator("unshareAsset"),
+    ("setChatContext", 200): on_chat("setChatContext"),
+    ("bringAssetIntoChat", 201): brought_in(),
+    ("bringAssetIntoChat", 200): brought_in(again=True),
+    ("bringAssetIntoChat", 409): brought_in(busy=True),
     ("listChatGrants", 200): on_chat("listChatGrants"),
     ("shareChat", 200): on_chat("shareChat"),
     ("shareChat", 409): its_creator("shareChat"),

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from app import chats, lifecycle
 from app.chats import NewChat, Request
 from app.lifecycle import control
-from models import ChatRole, ControlKind, Queue
+from models import ControlKind, GrantRole, Queue
 from tests.browser.looking import faults_in_both_themes, fits_a_small_screen
 from tests.support.browser import Person
 from tests.support.platform import Platform
@@ -157,7 +157,7 @@ def test_two_see_the_same_and_only_writers_write(
     expect(theirs.locator(".bubble-answer .prose")).to_contain_text("Hello both")
     expect(theirs.get_by_role("button", name="Good answer")).to_have_count(0)
     with platform.runtime.database.write() as session:
-        chats.grant(session, alice.caller, chat_id, user_id=bob.user_id, role=ChatRole.CAN_EDIT)
+        chats.grant(session, alice.caller, chat_id, user_id=bob.user_id, role=GrantRole.CAN_EDIT)
     theirs.reload()
     ask(theirs, "From Bob")
     expect(mine.locator(".bubble-answer .prose").last).to_contain_text("From Bob")

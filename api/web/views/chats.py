@@ -23,12 +23,12 @@ from app.chats import KINDS
 from app.chats.views import Shown
 from app.errors import NotFound, RequestError
 from app.formats import render_html
-from models import Chat, ChatRole, User
+from models import Chat, GrantRole, User
 
 pages = Pages()
 
 SHOWN = 50
-_MAY_WRITE = (ChatRole.CAN_EDIT, ChatRole.FULL_ACCESS, ChatRole.OWNER)
+_MAY_WRITE = (GrantRole.CAN_EDIT, GrantRole.FULL_ACCESS, GrantRole.OWNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def show(
         status=refusal.status if refusal else 200,
         **facts,
         grants=grants,
-        roles=list(ChatRole),
+        roles=list(GrantRole),
         refusal=refusal,
         edited=edited,
         sent=edited.shown.text if edited and sent is None else sent or "",

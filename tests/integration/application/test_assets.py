@@ -14,7 +14,7 @@ from app.assets import Asset, AssetRef, Loaded, NewAsset, Part, asset_types, ref
 from app.assets.loading import MOST_CHARACTERS
 from app.chats import NewChat, Request, Taken
 from app.chats.views import Shown
-from app.errors import AssetNotFound, Forbidden, InvalidParameter
+from app.errors import AssetNotFound, Forbidden, InvalidParameter, NotFound, TurnInProgress
 from app.plugins import registry
 from app.prompts import library
 from app.prompts.definition import from_json
@@ -322,3 +322,149 @@ def test_the_same_content_adds_no_version(desk: Desk, alice: Caller) -> None:
 def test_what_cannot_be_stored_is_refused(desk: Desk, alice: Caller, facts: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameter):
         desk.store(alice, **facts)
+
+
+# Letting people in
+
+
+def test_each_role_may_what_it_may_with_an_asset(
+    desk: Desk, alice: Caller, bob: Caller, admin: Caller
+) -> None:
+    number = int(desk.store(alice).id)
+
+    def may(caller: Caller, act: Any) -> bool:
+        try:
+            with desk.database.write() as session:
+                act(session, caller, number)
+                session.rollback()
+        except (AssetNotFound, Forbidden):
+            return False
+        return True
+
+    acts = {
+        "see": assets.get,
+        "list": assets.list_grants,
+        "change": lambda *who: assets.add_version(*who, content=[1]),
+        "share": lambda *who: assets.add_version(*who, shared=True),
+        "let in": lambda *who: assets.grant(*who, user_id=admin.user_id, role="can_view"),
+        "remove": assets.remove,
+    }
+    everything = list(acts)
+    allowed = {
+        None: [],
+        "can_view": ["see", "list"],
+        "can_edit": ["see", "list", "change"],
+        "full_access": ["see", "list", "change"],
+        "owner": everything,
+    }
+    for role, expected in allowed.items():
+        if role is not None:
+            with desk.database.write() as session:
+                assets.grant(session, alice, number, user_id=bob.user_id, role=role)
+        assert [name for name, act in acts.items() if may(bob, act)] == expected, role
+    assert [name for name, act in acts.items() if may(admin, act)] == everything
+    with desk.database.write() as session:
+        assets.revoke(session, alice, number, user_id=bob.user_id)
+        assets.add_version(session, alice, number, shared=True)
+    assert [name for name, act in acts.items() if may(bob, act)] == ["see"]
+
+
+def test_who_was_let_in_finds_it_and_talks_about_it(desk: Desk, alice: Caller, bob: Caller) -> None:
+    ref = desk.store(alice)
+    for role, said in (("can_view", "suggest no changes"), ("can_edit", "")):
+        with desk.database.write() as session:
+            assets.grant(session, alice, int(ref.id), user_id=bob.user_id, role=role)
+        taken = desk.chat(bob, ref, "What is it?")
+        assert taken.job is not None
+        told = desk.told(taken.job.output_id)
+        assert SQL["sql"] in told
+        assert ("suggest no changes" in told) == bool(said)
+    with desk.database.read() as session:
+        assert [str(row.id) for row in assets.list_assets(session, bob).rows] == [ref.id]
+        people = assets.list_grants(session, bob, int(ref.id))
+    assert [(one["user_id"], one["role"]) for one in people] == [
+        (alice.user_id, "owner"),
+        (bob.user_id, "can_edit"),
+    ]
+    with desk.database.write() as session:
+        assets.revoke(session, alice, int(ref.id), user_id=bob.user_id)
+    assert desk.content(bob, ref) == ""
+
+
+def test_a_dashboards_metrics_are_those_one_was_let_into(
+    desk: Desk, alice: Caller, bob: Caller
+) -> None:
+    seen, unseen = desk.store(alice, content="seen"), desk.store(alice, content="unseen")
+    dashboard = desk.store(
+        alice, "dashboard_file", content={"metrics": [seen.id, unseen.id]}, shared=True
+    )
+    with desk.database.write() as session:
+        assets.grant(session, alice, int(seen.id), user_id=bob.user_id, role="can_view")
+    told = desk.content(bob, dashboard)
+    assert "seen\n</asset>" in told
+    assert "unseen" not in told
+    assert f"Not to be seen by the author: metric_file {unseen.id}." in told
+
+
+# Bringing one into a chat
+
+
+def test_an_asset_is_brought_into_a_chat_that_is_there(desk: Desk, alice: Caller) -> None:
+    first, second = desk.store(alice), desk.store(alice, name="Costs", content="costs")
+    taken = desk.chat(alice, first)
+    runtime = desk.runtime.real
+    brought = chats.bring_in(runtime, alice, taken.chat_id, second)
+    assert brought.new
+    assert brought.job is None
+    described = desk.described(alice, taken)
+    assert described["asset"] == {"type": "metric_file", "id": second.id, "version": 1}
+    assert described["title"] == "Revenue"
+    assert len(described["messages"]) == 4
+    again = chats.bring_in(runtime, alice, taken.chat_id, second)
+    assert (again.new, again.message_ids) == (False, ())
+    with desk.database.write() as session:
+        assets.add_version(session, alice, int(second.id), content="higher costs")
+    assert chats.bring_in(runtime, alice, taken.chat_id, second).new
+    said = chats.send(runtime, alice, taken.chat_id, Request(content="Why?"))
+    assert said.job is not None
+    assert "higher costs" in desk.told(said.job.output_id)
+    with pytest.raises(TurnInProgress):
+        chats.bring_in(runtime, alice, taken.chat_id, first)
+
+
+def test_nothing_is_brought_in_that_one_may_not_see_or_where_one_may_not_write(
+    desk: Desk, alice: Caller, bob: Caller
+) -> None:
+    hers, his = desk.store(alice), desk.store(bob)
+    taken = desk.chat(alice, hers)
+    runtime = desk.runtime.real
+    with pytest.raises(AssetNotFound):
+        chats.bring_in(runtime, alice, taken.chat_id, his)
+    with pytest.raises(NotFound):
+        chats.bring_in(runtime, bob, taken.chat_id, his)
+    with desk.database.write() as session:
+        chats.grant(session, alice, taken.chat_id, user_id=bob.user_id, role="can_view")
+    with pytest.raises(Forbidden):
+        chats.bring_in(runtime, bob, taken.chat_id, his)
+    assert len(desk.described(alice, taken)["messages"]) == 2
+
+
+def test_chats_are_found_by_what_they_are_or_were_about(
+    desk: Desk, alice: Caller, bob: Caller
+) -> None:
+    one, other = desk.store(alice, shared=True), desk.store(alice)
+    about_one = desk.chat(alice, one)
+    about_both = desk.chat(alice, one, "Hello")
+    about_other = desk.chat(alice, other)
+    chats.bring_in(desk.runtime.real, alice, about_other.chat_id, one)
+    desk.chat(bob, one)
+
+    def found(caller: Caller, ref: AssetRef) -> list[int]:
+        with desk.database.read() as session:
+            return [chat.id for chat in chats.list_chats(session, caller, asset=ref).rows]
+
+    expected = [about_other.chat_id, about_both.chat_id, about_one.chat_id]
+    assert found(alice, one) == expected
+    assert found(alice, other) == [about_other.chat_id]
+    assert len(found(bob, one)) == 1
+    assert found(bob, other) == []

@@ -27,7 +27,7 @@ from app.errors import (
     TurnInProgress,
 )
 from app.settings import Settings
-from models import Chat, ChatMessage, ChatRole, LLMOutput
+from models import Chat, ChatMessage, GrantRole, LLMOutput
 from tests.integration.application.conftest import RecordedRuntime, Rows
 
 ECHO = "simulator/echo"
@@ -49,7 +49,8 @@ class Talk:
     @staticmethod
     def said(facts: dict[str, Any]) -> dict[str, Any]:
         names = ("page", "context", "read_only", "client_message_id")
-        return {name: facts[name] for name in names if name in facts}
+        attached = {"attachments": facts.pop("attachments")} if "attachments" in facts else {}
+        return {name: facts[name] for name in names if name in facts} | attached
 
     def send(self, caller: Caller, chat_id: int, content: str = "And?", **facts: Any) -> Taken:
         return chats.send(self.runtime.real, caller, chat_id, Request(content=content, **facts))
@@ -164,6 +165,47 @@ def test_the_model_gets_what_was_said_before(talk: Talk, alice: Caller) -> None:
         ("user", "[pg:job_code/a%5Db/fhir@5.0.0] Three"),
     ]
     assert talk.texts(first.chat_id)[-2][:2] == ("user", "Three")
+
+
+def test_of_its_context_a_message_takes_along_what_its_author_attaches(
+    talk: Talk, alice: Caller
+) -> None:
+    context = {"adaptor": "fhir@5.0.0", "expression": "fn()", "log": "oops", "input": "{}"}
+    chat_id = talk.start(alice, None, context=context).chat_id
+
+    def told(attachments: list[str] | None) -> set[str]:
+        taken = talk.send(alice, chat_id, attachments=attachments)
+        script = talk.job(taken).script
+        talk.answer(taken)
+        assert talk.shown(taken.message_ids[0]).to_json()["attachments"] == attachments
+        system = str(script and script["messages"][0]["content"])
+        return {name for name in context if f"<{name}>" in system}
+
+    assert told(None) == set(context)
+    assert told([]) == {"adaptor"}
+    assert told(["expression", "log"]) == {"adaptor", "expression", "log"}
+
+
+def test_what_is_tried_again_takes_along_what_it_took_before(talk: Talk, alice: Caller) -> None:
+    taken = talk.start(alice, context={"expression": "fn()", "log": "oops"}, attachments=["log"])
+    talk.rows.fail(talk.job(taken).id)
+    script = talk.job(chats.retry(talk.runtime.real, alice, taken.message_ids[1])).script
+    assert "<log>" in str(script)
+    assert "<expression>" not in str(script)
+
+
+def test_a_chats_context_is_replaced_whole(talk: Talk, alice: Caller, bob: Caller) -> None:
+    chat_id = talk.start(alice, None, context={"expression": "a", "log": "b"}).chat_id
+    chats.set_context(talk.runtime.real, alice, chat_id, {"expression": "c"})
+    script = talk.job(talk.send(alice, chat_id)).script
+    assert "<expression>\\nc\\n" in str(script)
+    assert "<log>" not in str(script)
+    with pytest.raises(NotFound):
+        chats.set_context(talk.runtime.real, bob, chat_id, {})
+    with talk.runtime.database.write() as session:
+        chats.grant(session, alice, chat_id, user_id=bob.user_id, role="can_view")
+    with pytest.raises(Forbidden):
+        chats.set_context(talk.runtime.real, bob, chat_id, {})
 
 
 def test_a_second_message_while_a_turn_runs_is_refused(talk: Talk, alice: Caller) -> None:
@@ -325,15 +367,15 @@ def test_each_role_may_what_it_may(talk: Talk, alice: Caller, bob: Caller) -> No
     talk.answer(taken)
     chat_id, user_id = taken.chat_id, bob.user_id or 0
 
-    def let_in(role: ChatRole) -> None:
+    def let_in(role: GrantRole) -> None:
         with talk.runtime.database.write() as session:
             chats.grant(session, alice, chat_id, user_id=user_id, role=role)
 
-    let_in(ChatRole.CAN_VIEW)
+    let_in(GrantRole.CAN_VIEW)
     assert len(talk.texts(chat_id)) == 2
     with pytest.raises(Forbidden):
         talk.send(bob, chat_id)
-    let_in(ChatRole.CAN_EDIT)
+    let_in(GrantRole.CAN_EDIT)
     his = talk.send(bob, chat_id, "From Bob")
     assert talk.job(his).user_id == user_id
     with pytest.raises(Forbidden):
