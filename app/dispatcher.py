@@ -90,6 +90,7 @@ class Dispatcher:
             expired = list(lifecycle.expire(session).values())
             rescued = list(lifecycle.rescue(session).values()) if rescues else []
             statistics.note_recoveries(session, _recovered(expired, rescued))
+        self._keep_seen(rescued)
         self._report(expired, rescued)
 
     def _holders_had_time(self) -> bool:
@@ -100,6 +101,16 @@ class Dispatcher:
         if self._rescues_after == float("inf"):
             self._rescues_after = now + self._settings.heartbeat_seconds + RETURN_SECONDS
         return now >= self._rescues_after
+
+    def _keep_seen(self, rescued: Sequence[Ended]) -> None:
+        """What people had seen of a lost worker's answers is where they read it: so it is kept,
+        before anybody begins anew.
+        """
+        seen = self._runtime.events.texts_so_far([row.job_id for row in rescued])
+        if seen:
+            outputs = {row.job_id: row.output_id for row in rescued}
+            with self._runtime.database.write() as session:
+                lifecycle.keep_seen(session, {outputs[job_id]: t for job_id, t in seen.items()})
 
     def _report(self, expired: Sequence[Ended], rescued: Sequence[Ended]) -> None:
         for row in expired:

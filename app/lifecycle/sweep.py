@@ -6,7 +6,7 @@ write on SQLite, so doubled sweeping is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,6 +30,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.lifecycle import effects, fair, guards
 from app.lifecycle.guards import POISON_LOSSES
 from app.lifecycle.ledger import Ended
+from app.lifecycle.texts import stored
 from models import Attempt, LLMOutput, Outcome, Status
 from models.base import table_of
 from models.batch import arguments, named_by, recordset
@@ -67,6 +68,34 @@ def rescue(session: Session, *, limit: int = 500) -> dict[int, Ended]:
         dialect = _dialect(session)
         session.execute(_lose(dialect), _ids(dialect, rescued))
     return rescued
+
+
+def keep_seen(session: Session, seen: Mapping[int, str]) -> None:
+    """Keep what people had seen of answers whose worker was lost, by output: with the attempt that
+    wrote it, and as the answer where a person had stopped it. Erased texts stay erased.
+    """
+    for output_id, text in seen.items():
+        there = select(_T.c.id).where(_T.c.id == output_id, _T.c.erased_at.is_(None))
+        last = (
+            select(func.max(_A.c.number))
+            .where(_A.c.output_id == output_id, _A.c.outcome == Outcome.LOST)
+            .scalar_subquery()
+        )
+        session.execute(
+            update(_A)
+            .where(_A.c.output_id.in_(there), _A.c.number == last, _A.c.text.is_(None))
+            .values(text=stored(text))
+        )
+        session.execute(
+            update(_T)
+            .where(
+                _T.c.id == output_id,
+                _T.c.erased_at.is_(None),
+                guards.status_is(Status.CANCELLED),
+                _T.c.raw_response.is_(None),
+            )
+            .values(raw_response=stored(text))
+        )
 
 
 def expire(session: Session, *, limit: int = 500) -> dict[int, Ended]:

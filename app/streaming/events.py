@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,22 @@ class Events:
             with self._lock:
                 _remove(self._followers, job_id, inbox)
 
+    def texts_so_far(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """What followers of jobs have seen of their newest answers, by job; none of those nobody
+        followed, and none without Redis. One question for all of them.
+        """
+        if not job_ids:
+            return {}
+        asking = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            asking.xrange(stream_of(job_id))
+        try:
+            kept = asking.execute()
+        except redis.RedisError:
+            return {}
+        texts = (_text(map(_event, entries)) for entries in kept)
+        return {job_id: text for job_id, text in zip(job_ids, texts, strict=True) if text}
+
     def hearing(self) -> bool:
         """Is live news available? (Redis is there and we are subscribed.)"""
         return self._listener.hearing
@@ -183,7 +199,7 @@ class Events:
             entries: Any = self._redis.xrange(stream_of(job_id), min=f"({after}")
         except redis.RedisError:
             return []
-        return [StreamEvent(i, f["e"], json.loads(f["d"])) for i, f in entries]
+        return list(map(_event, entries))
 
     def _serve_web(self) -> None:
         with self._lock:
@@ -247,6 +263,21 @@ class Events:
         except Unavailable:
             log.warning("awaited rows not looked up: the database is away")
         return found
+
+
+def _event(entry: tuple[str, dict[str, str]]) -> StreamEvent:
+    id, fields = entry
+    return StreamEvent(id, fields["e"], json.loads(fields["d"]))
+
+
+def _text(events: Iterable[StreamEvent]) -> str:
+    text = ""
+    for event in events:
+        if event.event == "reset":
+            text = ""
+        elif event.event == "delta":
+            text = text[: int(event.data["offset"])] + str(event.data["text"])
+    return text
 
 
 def _remove(table: dict[str, list[Any]], key: str, item: Any) -> None:

@@ -110,3 +110,44 @@ def test_an_answer_is_stopped_once_and_a_chat_renamed_and_removed(
     assert "Nobody here has this address" in unknown.text
     assert alice.post(f"{page}/remove").location == "/chats"
     assert alice.get(page).status_code == 404
+
+
+def test_of_what_a_chat_knows_one_attaches_what_one_wants(house: House, alice: Visitor) -> None:
+    said = {
+        "model": "simulator/echo",
+        "context": {"adaptor": "a", "expression": "fn()", "log": "x"},
+    }
+    made = house.post("/api/v1/chats", as_=house.alice, json=said).get_json()
+    page = f"/chats/{made['id']}"
+    form = alice.get(page).text
+    assert 'name="attach" value="expression" data-attach checked' in form
+    assert 'name="attach" value="log" data-attach>' in form
+    assert 'name="attach" value="input"' not in form
+    odd = {"content": "x", "attaching": "yes", "attach": "secrets"}
+    assert alice.post(f"{page}/messages", data=odd).status_code == 400
+    sent = {"content": "Why?", "attaching": "yes", "attach": ["log"]}
+    assert alice.post(f"{page}/messages", data=sent).status_code == 303
+    shown = alice.get(page).text
+    assert "with logs" in shown
+    assert "with code" not in shown
+    (question, _) = house.get(f"/api/v1{page}", as_=house.alice).get_json()["message_ids"]
+    again = alice.get(f"{page}?edit={question}").text
+    assert 'name="attach" value="log"  checked' in again
+    assert 'name="attach" value="expression" >' in again
+
+
+def test_without_anything_to_attach_there_is_no_choice(house: House, alice: Visitor) -> None:
+    page, _ = start(house)
+    assert "attaching" not in alice.get(page).text
+
+
+def test_who_may_not_share_learns_of_no_address(house: House, alice: Visitor) -> None:
+    page, _ = start(house)
+    grant = {"user_id": house.bob.user_id, "role": "can_edit"}
+    house.post(f"/api/v1{page}/grants", as_=house.alice, json=grant)
+    bob = signed_in(house, house.bob)
+    known, unknown = (
+        bob.post(f"{page}/share", data={"email": email, "role": "can_view"})
+        for email in ("charlie@example.org", "nobody@example.org")
+    )
+    assert (known.status_code, unknown.status_code) == (403, 403)

@@ -220,3 +220,48 @@ def test_axe_finds_nothing_wrong_and_a_phone_shows_it(
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert faults_in_both_themes(page) == []
     assert fits_a_small_screen(page)
+
+
+def test_what_goes_along_is_chosen_once(platform: Platform, alice: Person) -> None:
+    context = {"adaptor": "fhir@5.0.0", "expression": "fn()", "log": "oops"}
+    wanted = NewChat(model=ECHO, context=context)
+    chat_id = chats.create(platform.runtime, alice.caller, wanted).chat_id
+    page = alice.open(f"/chats/{chat_id}")
+    code, logs = page.get_by_label("Code"), page.get_by_label("Logs")
+    expect(code).to_be_checked()
+    expect(logs).not_to_be_checked()
+    logs.check()
+    ask(page, "Why?")
+    expect(page.locator(".bubble-mine")).to_contain_text("with logs")
+    expect(page.locator(".bubble-answer .prose")).to_have_text("Why?")
+    page.reload()
+    expect(logs).to_be_checked()
+    script = platform.row(number(page)).script
+    assert "<log>" in str(script)
+    assert "<expression>" in str(script)
+    assert fits_a_small_screen(page)
+    assert faults_in_both_themes(page) == []
+
+
+def test_a_tab_nobody_looks_at_gives_its_place_away(platform: Platform, alice: Person) -> None:
+    page = alice.open(f"/chats/{start(platform, alice)}")
+    page.clock.install()
+    expect(page.locator("#freshness")).to_have_text("Live")
+    page.evaluate(
+        """() => {
+            window.ended = 0;
+            const close = EventSource.prototype.close;
+            EventSource.prototype.close = function () { window.ended++; close.call(this); };
+            window.look = (hidden) => {
+                Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            };
+            window.look(true);
+        }"""
+    )
+    assert page.evaluate("window.ended") == 0
+    page.clock.run_for(31_000)
+    assert page.evaluate("window.ended") == 1
+    page.evaluate("window.look(false)")
+    ask(page, "Still there?")
+    expect(page.locator(".bubble-answer .prose")).to_have_text("Still there?")

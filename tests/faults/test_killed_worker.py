@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app import chats
 from app.chats import NewChat, Request
+from app.lifecycle.guards import POISON_LOSSES
+from models import LLMOutput
 from tests.faults.conftest import MakePlatform
 from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
 
@@ -73,3 +77,36 @@ def test_a_chat_turn_of_a_killed_worker_is_answered_all_the_same(
     with platform.runtime.database.read() as session:
         shown = chats.shown_message(session, taken.message_ids[1])
     assert (shown.status, bool(shown.text)) == ("success", True)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_was_seen_of_a_lost_answer_is_kept(
+    make_platform_on_sqlite: MakePlatform, *, stopped: bool
+) -> None:
+    """Its worker is the third to die, or a person has stopped it meanwhile: nobody begins anew."""
+    platform = make_platform_on_sqlite()
+    first = Request(content="Go on")
+    taken = chats.create(
+        platform.runtime,
+        platform.caller,
+        NewChat(model="simulator/tokens-4000+rate-50", first=first),
+    )
+    assert taken.job is not None
+    seen = ""
+    for news in platform.runtime.events.follow(taken.job.job_id):
+        seen += news.data["text"] if news.event == "delta" else ""
+        if len(seen) > 20:
+            break
+    platform.workers[0].kill()
+    with platform.runtime.database.write() as session:
+        row = session.get_one(LLMOutput, taken.job.output_id)
+        row.losses = POISON_LOSSES - 1
+        if stopped:
+            row.cancel_requested_at = row.updated_at
+    platform.workers[0].start()
+    platform.wait_ended(taken.job, timeout=40)
+    with platform.runtime.database.read() as session:
+        shown = chats.shown_message(session, taken.message_ids[1])
+    assert shown.text.startswith(seen)
+    assert shown.status == ("cancelled" if stopped else "error")
+    assert shown.failure is None if stopped else shown.failure["category"] == "incomplete_response"

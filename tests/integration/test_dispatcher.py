@@ -101,7 +101,7 @@ def world(database_url: str) -> Iterator[World]:
         ),
         database=database,
         wake=broker,
-        events=SimpleNamespace(announce=announced.extend),
+        events=SimpleNamespace(announce=announced.extend, texts_so_far=lambda _: {}),
     )
     yield World(database, broker, Dispatcher(runtime), announced)
     database.database.dispose()

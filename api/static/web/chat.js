@@ -9,6 +9,7 @@ const FOLLOW_PX = 100; // scrolled up further than this, one reads; nothing move
 const AWAY_MS = 15000;
 const LONGEST_AWAY_MS = 60000;
 const AGAIN_MS = 4000;
+const HIDDEN_MS = 30000;
 const PHRASE_MS = 4000;
 const PHRASES = ["The assistant is answering…", "Reading what was said…", "Looking for the right words…", "Still at it…"];
 
@@ -19,6 +20,7 @@ let sending = false;
 let asking = null;
 let askAgain = false;
 let phrase = 0;
+let resting = 0;
 let away = AWAY_MS;
 
 const chat = document.getElementById("chat");
@@ -33,7 +35,7 @@ function startChat() {
   addEventListener("scroll", () => { following = distance() < FOLLOW_PX; }, { passive: true });
   addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => event.persisted && follow());
-  document.addEventListener("visibilitychange", () => !document.hidden && !open() && follow());
+  document.addEventListener("visibilitychange", onLook);
   setInterval(turnPhrase, PHRASE_MS);
   dress();
   if (!location.hash) toEnd("instant");
@@ -67,6 +69,13 @@ function follow() {
   }
   source.addEventListener("reset", (event) => forget(JSON.parse(event.data).message_id));
   source.addEventListener("delta", (event) => write(JSON.parse(event.data)));
+}
+
+// A tab nobody looks at keeps its place in the stream for a while, then gives it to another.
+function onLook() {
+  clearTimeout(resting);
+  if (document.hidden) resting = setTimeout(rest, HIDDEN_MS);
+  else if (!open()) follow();
 }
 
 function open() {
@@ -251,7 +260,20 @@ function startComposer() {
     if (!composer.querySelector("[data-composer-send]").disabled) composer.requestSubmit();
   });
   if (!chat) composer.addEventListener("submit", () => keep(""));
+  for (const one of composer.querySelectorAll("[data-attach]")) rememberChoice(one);
   lock();
+}
+
+// What goes along with a message is chosen once, not for each.
+function rememberChoice(box) {
+  const name = `llm-jobs-attach-${box.value}`;
+  try {
+    const kept = localStorage.getItem(name);
+    if (kept) box.checked = kept === "on";
+    box.addEventListener("change", () => localStorage.setItem(name, box.checked ? "on" : "off"));
+  } catch {
+    // Chosen anew each time then.
+  }
 }
 
 function emptied() {
@@ -310,6 +332,7 @@ let watching = 0;
 
 async function watchAvailability() {
   clearTimeout(watching);
+  if (document.hidden) return void (watching = setTimeout(watchAvailability, away));
   const place = document.getElementById("availability");
   try {
     const [made] = elements(await ask(chat?.dataset.availability ?? "/chats/availability"));

@@ -16,8 +16,9 @@ from api.web.visit import Visit
 from app import assets, chats
 from app.accounts import find_user
 from app.chats import NewChat
+from app.chats.input import CONTEXT
 from app.errors import Conflict, InvalidParameter, MissingParameter, NotFound
-from models import ChatMessage
+from models import ChatMessage, GrantRole
 
 pages = Pages()
 
@@ -59,6 +60,7 @@ def say_in_chat(visit: Visit, chat_id: int) -> Response:
         content=content.replace("\r\n", "\n"),
         client_message_id=visit.form.get("client_message_id") or None,
         message_id=_number(instead) if instead else None,
+        attachments=_attachments(visit),
         traceparent=request_log.traceparent(),
     )
     try:
@@ -119,6 +121,7 @@ def share_chat_with(visit: Visit, chat_id: int) -> Response:
     address, role = visit.form.get("email", "").strip(), visit.form.get("role", "")
     try:
         with visit.runtime.database.write() as session:
+            chats.get_chat(session, visit.caller, chat_id, need=GrantRole.OWNER)
             user = find_user(session, address)
             if user is None:
                 raise InvalidParameter("Nobody here has this address", pointer="/email")
@@ -162,6 +165,16 @@ def _chat_of(visit: Visit, message_id: int) -> int:
         if message is None:
             raise NotFound("Unknown message")
         return chats.get_chat(session, visit.caller, message.chat_id).id
+
+
+def _attachments(visit: Visit) -> list[str] | None:
+    """What of the chat's context is to go along; None where the form had nothing to choose from."""
+    if "attaching" not in visit.form:
+        return None
+    chosen = visit.form.getlist("attach")
+    if not set(chosen) <= set(CONTEXT):
+        raise InvalidParameter("There is no such attachment", pointer="/attach")
+    return chosen
 
 
 def _number(text: str) -> int:

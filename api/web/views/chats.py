@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 from flask import Response, request
+from sqlalchemy import select
 
 from api import chat_events, holding, sse
 from api.web import api_calls, render, sign_in
@@ -28,6 +30,8 @@ from models import Chat, GrantRole, User
 pages = Pages()
 
 SHOWN = 50
+_ATTACHABLE = {"expression": "Code", "log": "Logs", "input": "Input", "output": "Output"}
+_ATTACHED_AT_FIRST = ("expression",)
 _MAY_WRITE = (GrantRole.CAN_EDIT, GrantRole.FULL_ACCESS, GrantRole.OWNER)
 
 
@@ -154,6 +158,7 @@ def show(
         roles=list(GrantRole),
         refusal=refusal,
         edited=edited,
+        toggles=_toggles(facts["known"], edited),
         sent=edited.shown.text if edited and sent is None else sent or "",
         found=chats.availability(visit.runtime, visit.caller),
         most=visit.runtime.settings.chat_max_content,
@@ -191,14 +196,20 @@ def _bubble(shown: Shown, names: dict[int, str]) -> Bubble:
     message = shown.message
     if message.role == "user":
         return Bubble(shown, None, names.get(message.author_id or 0, "somebody"))
-    return Bubble(shown, render_html("markdown", shown.text) if shown.text else None, "")
+    return Bubble(shown, _rendered(shown.text) if shown.text else None, "")
+
+
+@lru_cache(256)
+def _rendered(text: str) -> str | None:
+    """An answer as HTML. A thread is asked for at every turn, and most of it is as it was."""
+    return render_html("markdown", text)
 
 
 def _names(session: Any, found: Chat, messages: list[Shown]) -> dict[int, str]:
     """Who wrote what: whoever may read a chat may know who talks in it."""
     ids = {one.message.author_id for one in messages if one.message.author_id} | {found.user_id}
-    users = (session.get(User, one) for one in sorted(ids))
-    return {user.id: user.name or f"user {user.id}" for user in users if user}
+    rows = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
+    return {row.id: row.name or f"user {row.id}" for row in rows}
 
 
 def _edited(visit: Visit, bubbles: list[Bubble]) -> Bubble | None:
@@ -210,6 +221,13 @@ def _edited(visit: Visit, bubbles: list[Bubble]) -> Bubble | None:
         if str(bubble.shown.message.id) == wanted and bubble.shown.message.role == "user":
             return bubble
     raise NotFound("Unknown message")
+
+
+def _toggles(known: list[str], edited: Bubble | None) -> list[tuple[str, str, bool]]:
+    """What a message may take along: name, label, and whether it does unless one says otherwise."""
+    before = edited.shown.message.attachments if edited else None
+    chosen = _ATTACHED_AT_FIRST if before is None else before
+    return [(name, label, name in chosen) for name, label in _ATTACHABLE.items() if name in known]
 
 
 def _described(visit: Visit, chat_id: int) -> dict[str, Any]:
