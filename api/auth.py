@@ -18,7 +18,7 @@ from app.errors import Unauthenticated
 from app.runtime import Runtime
 from models import Scope
 
-_BEARER = re.compile(r"Bearer +([\x21-\x7e]{1,300})", re.IGNORECASE)
+_BEARER = re.compile(r"Bearer +([\x21-\x7e]{1,500})", re.IGNORECASE)
 _SHOWN_PREFIX = re.compile(r"ljk_(?:live|test)_([0-9A-Za-z]{10})_")
 
 
@@ -72,6 +72,12 @@ def presents_metrics_token(runtime: Runtime) -> bool:
     if token is None or match is None:
         return False
     return compare_digest(match[1].encode(), token.get_secret_value().encode())
+
+
+def bearer() -> str | None:
+    """What the current request carries in `Authorization: Bearer`; None for nothing."""
+    match = _bearer()
+    return match[1] if match else None
 
 
 def _bearer() -> re.Match[str] | None:

@@ -31,9 +31,12 @@ def count_request(runtime: Runtime, caller: Caller) -> None:
         )
 
 
-def count_form(runtime: Runtime, caller: Caller) -> None:
-    """Take one form of a page from its sender's rate, which is a key's. Raises TooManyRequests."""
-    left = runtime.limiter.check(f"person:{caller.user_id}")
+def count_form(runtime: Runtime, caller: Caller, *, chat_id: int | None = None) -> None:
+    """Take one form of a page from its sender's rate, which is a key's. One caller may stand for
+    many people who are each in a chat: then the rate is the chat's. Raises TooManyRequests.
+    """
+    whose = f"person:{caller.user_id}" if chat_id is None else f"chat:{chat_id}"
+    left = runtime.limiter.check(whose)
     if not left.allowed:
         raise TooManyRequests(
             f"Too many forms at once; {runtime.settings.rate_limit} are taken",

@@ -44,6 +44,8 @@ PREFIX = "LLM_JOBS_"
 CLIENT_NAMES = frozenset({"LLM_JOBS_URL", "LLM_JOBS_API_KEY"})
 """Read by clients (`llm_jobs`, the command line) alone; one shell may hold them beside ours."""
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+
 
 class FetchUrl(BaseModel):
     """A URL that jobs may read by its name. `internal`: on our own network, plain http allowed."""
@@ -166,6 +168,7 @@ class Settings(BaseSettings):
     )
     chat_title_model: str | None = Field(None, alias="LLM_JOBS_CHAT_TITLE_MODEL")
     chat_turn_timeout_seconds: Seconds = Field(300, alias="LLM_JOBS_CHAT_TURN_TIMEOUT_SECONDS")
+    embed_hosts: str = Field("", alias="LLM_JOBS_EMBED_HOSTS")
     chat_documents: bool = Field(True, alias="LLM_JOBS_CHAT_DOCUMENTS")
     chat_attachments_max_chars: int = Field(
         200_000, alias="LLM_JOBS_CHAT_ATTACHMENTS_MAX_CHARS", ge=1_000, le=900_000
@@ -243,6 +246,15 @@ class Settings(BaseSettings):
             raise ValueError(f"role {unknown[0]!r}: name {' and '.join(Role)}, between commas")
         return ",".join(words)
 
+    @field_validator("embed_hosts")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = value.replace(",", " ").split()
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write https://app.example.org")
+        return " ".join(origins)
+
     @field_validator("endpoints")
     @classmethod
     def _endpoint_names(cls, value: dict[str, Endpoint]) -> dict[str, Endpoint]:
@@ -271,6 +283,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _passes_are_signed(self) -> Settings:
+        if self.embed_hosts and self.secret_key is None:
+            raise ValueError("LLM_JOBS_EMBED_HOSTS needs LLM_JOBS_SECRET_KEY")
+        return self
+
+    @model_validator(mode="after")
     def _gather_endpoints(self) -> Settings:
         self._registered = endpoint_settings.gathered(self)
         return self
@@ -289,6 +307,11 @@ class Settings(BaseSettings):
     def chatting_roles(self) -> frozenset[str]:
         """Whose users may write in chats."""
         return frozenset(self.chat_roles.split(","))
+
+    @property
+    def embedding_hosts(self) -> tuple[str, ...]:
+        """The origins whose pages may frame the chat panel."""
+        return tuple(self.embed_hosts.split())
 
     @property
     def max_tries(self) -> int:

@@ -276,6 +276,14 @@ class ChatList(ListOf[ChatLine]):
     """One page of chats, newest first."""
 
 
+class PassShown(Shown):
+    """A pass to one chat."""
+
+    chat_id: int
+    token: str = Field(description="Goes to the frame by `postMessage`, never into an address.")
+    expires_at: datetime
+
+
 class MessageList(Shown):
     """Messages in their order."""
 

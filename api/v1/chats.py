@@ -26,6 +26,7 @@ from api.schemas.chats import (
     MessageList,
     MessagesQuery,
     NewChatBody,
+    PassShown,
     TitleBody,
     TurnTaken,
 )
@@ -33,9 +34,10 @@ from api.schemas.common import Empty
 from api.schemas.grants import ChatGrantGiven, ChatGrantList, GrantBody
 from api.schemas.outputs import FeedbackBody, FeedbackGiven
 from app import assets, chats
-from app.accounts import Caller
+from app.accounts import Caller, issue_pass
 from app.chats import NewChat, Taken
 from app.errors import MissingParameter
+from app.moments import iso
 from app.runtime import Runtime
 from models import Scope
 
@@ -332,6 +334,23 @@ def stream_chat(call: Call[Empty, ChatEventsQuery], chat_id: int) -> Response:
         )
 
     return sse.stream_response(events(), on_close=give_back)
+
+
+@routes.post(
+    "/chats/<row:chat_id>/passes",
+    access=_WRITE,
+    answers={201: Answer(description="The pass.", model=PassShown)},
+)
+def make_chat_pass(call: Call[Empty, Empty], chat_id: int) -> Reply:
+    """Make a pass to one chat, for ten minutes, for the panel in a frame.
+
+    Whoever holds it does there what you may; it opens nothing else.
+    """
+    shown(call.runtime, call.caller, chat_id)
+    token, expires_at = issue_pass(call.runtime.settings, call.caller, chat_id)
+    return Reply(
+        body={"chat_id": chat_id, "token": token, "expires_at": iso(expires_at)}, status=201
+    )
 
 
 @routes.post(

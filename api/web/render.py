@@ -18,6 +18,9 @@ POLICY = (
     " font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'"
 )
+EMBEDDED = "page_embedded_"
+"""What the names of pages in somebody's frame begin with."""
+
 NEWS_COOKIE = "llm_jobs_news"
 _LONGEST_NEWS = 300
 
@@ -50,12 +53,13 @@ def say(response: Response, sentence: str) -> None:
 
 def frame(caller: Caller | None) -> dict[str, Any]:
     """What the frame of every page needs to know."""
-    runtime = current_app.extensions["llm_jobs"]
+    runtime, embedded = current_app.extensions["llm_jobs"], bool(g.get("embedded"))
     return {
-        "caller": caller,
-        "navigation": entries(caller),
+        "caller": None if embedded else caller,
+        "embedded": embedded,
+        "navigation": [] if embedded else entries(caller),
         "asset": assets.address,
-        "csrf_token": csrf.token,
+        "csrf_token": (lambda: "") if embedded else csrf.token,
         "here": request.full_path.rstrip("?"),
         "request_id": g.get("request_id", ""),
         "address": address,
@@ -65,9 +69,11 @@ def frame(caller: Caller | None) -> dict[str, Any]:
 
 
 def address(page: str, **arguments: Any) -> str:
-    """Where a page is: `address("outputs", status="failed")`. Empty arguments are left out."""
+    """Where a page is: `address("outputs", status="failed")`. Empty arguments are left out. In
+    somebody's frame it is the page of that name there.
+    """
     given = {name: value for name, value in arguments.items() if value not in (None, "")}
-    return url_for(f"page_{page}", **given)
+    return url_for(f"{EMBEDDED if g.get('embedded') else 'page_'}{page}", **given)
 
 
 def to_json(value: Any) -> str:

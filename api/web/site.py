@@ -12,7 +12,7 @@ from api import limits
 from api.body import MULTIPART
 from api.documents import MAX_FORM_BYTES
 from api.routing import UNSAFE, runtime
-from api.web import assets, csrf, render, sign_in
+from api.web import assets, csrf, embedding, render, sign_in
 from api.web.pages import Audience, Page
 from api.web.views import ROOMS
 from api.web.visit import Visit
@@ -35,6 +35,7 @@ def install(app: Flask) -> None:
             methods=[page.method],
             strict_slashes=False,
         )
+    embedding.install(app)
 
 
 def _view(page: Page) -> Callable[..., Response]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, redirect, request
 from werkzeug.datastructures import MultiDict
 
-from api.web import render
-from app.accounts import Caller
+from api.web import render, sign_in
+from app.accounts import Caller, Pass
 from app.runtime import Runtime
 from app.text import clean_text
 
@@ -20,6 +22,20 @@ class Visit:
 
     runtime: Runtime
     signed_in: Caller | None
+    held: Pass | None = None
+    """The pass that somebody in a frame comes with, instead of a sign-in."""
+
+    @property
+    def place(self) -> Hashable:
+        """Who takes a place for what is held open: one caller may stand for many in frames."""
+        return f"chat-{self.held.chat_id}" if self.held else self.caller.user_id
+
+    def over(self) -> Callable[[], bool]:
+        """Whether what lets the visitor in has ended since; for what stays open long."""
+        if self.held is None:
+            return sign_in.over(self.runtime)
+        ends = self.held.expires_at
+        return lambda: datetime.now(UTC) >= ends
 
     @property
     def caller(self) -> Caller:

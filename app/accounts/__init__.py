@@ -4,6 +4,7 @@
     keys.py     API keys: making, checking, listing, revoking
     users.py    users, by administrators
     passwords.py, sessions.py   signing in to the pages
+    passes.py   for a few minutes into one chat, for a page in somebody's frame
     agents.py   named defaults for jobs, by their owners
 
 Nothing here knows HTTP or what a job is.
@@ -22,6 +23,7 @@ from app.accounts.keys import (
     revoke_key,
     same_key_again,
 )
+from app.accounts.passes import Pass, issue_pass, read_pass
 from app.accounts.passwords import change_password, generate_password, set_password
 from app.accounts.sessions import (
     SignedIn,
@@ -45,6 +47,7 @@ __all__ = [
     "OPERATOR",
     "Caller",
     "NewKey",
+    "Pass",
     "SignIn",
     "SignedIn",
     "authenticate",
@@ -61,11 +64,13 @@ __all__ = [
     "get_user",
     "hold_user",
     "issue_key",
+    "issue_pass",
     "list_agents",
     "list_keys",
     "list_users",
     "note_seen",
     "note_use",
+    "read_pass",
     "revoke_key",
     "same_key_again",
     "set_password",

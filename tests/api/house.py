@@ -32,6 +32,10 @@ from app.settings import Settings
 from models import Base, Role
 
 SIMULATED = {"LLM_JOBS_SIMULATOR_URL": "http://127.0.0.1:9", "LLM_JOBS_SIMULATE_MISSING": True}
+FRAMED = {
+    "LLM_JOBS_EMBED_HOSTS": "https://app.example.org",
+    "LLM_JOBS_SECRET_KEY": "a secret of these tests",
+}
 SEED = {
     "template": "Explain {{concept}} to a beginner",
     "model": "gpt-4",
@@ -147,7 +151,9 @@ class House:
 @contextmanager
 def open_house(database_url: str, redis_url: str, **changes: Any) -> Iterator[House]:
     """An application on these servers, with everybody in it."""
-    settings = Settings(DATABASE_URL=database_url, REDIS_URL=redis_url, **{**SIMULATED, **changes})
+    settings = Settings(
+        DATABASE_URL=database_url, REDIS_URL=redis_url, **{**SIMULATED, **FRAMED, **changes}
+    )
     runtime = Runtime.from_settings(settings, threads=10)
     try:
         yield House(runtime, create_app(runtime), move_in(runtime.database))

@@ -498,6 +498,7 @@ OWN: dict[tuple[str, int], Callable[[House], Any]] = {
     ("unshareAsset", 204): on_asset("unshareAsset"),
     ("unshareAsset", 403): on_asset("unshareAsset", by_another=True),
     ("unshareAsset", 409): its_creator("unshareAsset"),
+    ("makeChatPass", 201): on_chat("makeChatPass"),
     ("setChatContext", 200): on_chat("setChatContext"),
     ("bringAssetIntoChat", 201): brought_in(),
     ("bringAssetIntoChat", 200): brought_in(again=True),

@@ -2,6 +2,7 @@
 // the server shows it. With it the thread follows the chat's event stream, an answer appears while it
 // is written, and acts (`data-chat-act`, the composer) leave the page where it is.
 import { say } from "./forms.js";
+import { openStream, reach } from "./reach.js";
 import { ask, become, elements } from "./refetch.js";
 
 const NEAR_END = 500; // characters left when the counter appears
@@ -47,7 +48,7 @@ function startChat() {
 
 function follow() {
   rest();
-  source = new EventSource(chat.dataset.liveChat);
+  source = openStream(chat.dataset.liveChat);
   source.onopen = () => fresh("live", "Live");
   source.onerror = () => {
     fresh("lost", "Disconnected — retrying");
@@ -217,8 +218,11 @@ async function onAct(event) {
   lock();
   const body = new FormData(form, event.submitter);
   if (said) body.set("content", text().value);
+  for (const name of ["page_type", "page_name", "page_adaptor"]) {
+    if (said && document.body.dataset[name]) body.set(name, document.body.dataset[name]);
+  }
   try {
-    const answered = await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true" } });
+    const answered = await reach(form.action, { method: "POST", body, headers: { "HX-Request": "true" } });
     if (answered.headers.get("HX-Redirect")) return void location.assign(answered.headers.get("HX-Redirect"));
     const html = await answered.text();
     if (answered.ok) {

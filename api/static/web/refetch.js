@@ -1,11 +1,13 @@
 // Parts of the page, asked for again and put in their place without losing focus, ticks or open menus.
+import { reach } from "./reach.js";
+
 let morph;
 globalThis.htmx?.registerExtension("llm-jobs-refetch", { init: (api) => { morph = api.morph; } });
 
 // The HTML at an address of ours. Throws when there is none; goes to the sign-in when it is asked to.
 export async function ask(address, options = {}) {
   const headers = { "HX-Request": "true", ...options.headers };
-  const answer = await fetch(address, { ...options, headers, cache: "no-store" });
+  const answer = await reach(address, { ...options, headers, cache: "no-store" });
   const elsewhere = answer.headers.get("HX-Redirect");
   if (elsewhere) location.assign(elsewhere);
   if (!answer.ok || elsewhere) throw new Error(`status ${answer.status}`);

@@ -5,6 +5,8 @@ Each is a form's target. With scripts the thread comes back as it is then; witho
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response
 
 from api import request_log
@@ -21,6 +23,8 @@ from app.errors import Conflict, InvalidParameter, MissingParameter, NotFound
 from models import ChatMessage, GrantRole
 
 pages = Pages()
+
+LONGEST_PAGE = 255
 
 _THANKS = {
     "thumbs_up": "Thank you: noted as good.",
@@ -61,6 +65,7 @@ def say_in_chat(visit: Visit, chat_id: int) -> Response:
         client_message_id=visit.form.get("client_message_id") or None,
         message_id=_number(instead) if instead else None,
         attachments=_attachments(visit),
+        page=_page(visit),
         traceparent=request_log.traceparent(),
     )
     try:
@@ -165,6 +170,13 @@ def _chat_of(visit: Visit, message_id: int) -> int:
         if message is None:
             raise NotFound("Unknown message")
         return chats.get_chat(session, visit.caller, message.chat_id).id
+
+
+def _page(visit: Visit) -> dict[str, Any] | None:
+    """Where its author is in the application around the frame, if that has said so."""
+    names = ("type", "name", "adaptor")
+    said = {name: visit.form.get(f"page_{name}", "").strip()[:LONGEST_PAGE] for name in names}
+    return {name: value for name, value in said.items() if value} if said["type"] else None
 
 
 def _attachments(visit: Visit) -> list[str] | None:

@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from flask import Response, request
+from flask import Response, g, request
 from sqlalchemy import select
 
 from api import chat_events, holding, sse
-from api.web import api_calls, render, sign_in
+from api.web import api_calls, render
 from api.web.pages import Pages
 from api.web.submission.offers import offers_for
 from api.web.visit import Visit
@@ -28,6 +28,8 @@ from app.formats import render_html
 from models import Chat, GrantRole, User
 
 pages = Pages()
+framed = Pages()
+"""What there is only in somebody's frame."""
 
 SHOWN = 50
 _ATTACHABLE = {"expression": "Code", "log": "Logs", "input": "Input", "output": "Output"}
@@ -53,6 +55,8 @@ class Bubble:
     def file_address(self) -> str:
         """Where that asset has a page here; "" elsewhere."""
         kind, id = (self.file or {}).get("file_type"), (self.file or {}).get("id", "")
+        if g.get("embedded"):
+            return ""
         if kind == "llm_output":
             return render.address("output", output_id=int(id))
         if kind == "llm_job":
@@ -84,6 +88,12 @@ def chat(visit: Visit, chat_id: int) -> Response:
     return show(visit, chat_id)
 
 
+@framed.get("/chats/<row:chat_id>/panel")
+def chat_panel(visit: Visit, chat_id: int) -> Response:
+    """What one talks in, without the page around it: the thread and the box."""
+    return visit.fragment("chats/panel.html", **_panel(visit, chat_id))
+
+
 @pages.get("/chats/<row:chat_id>/thread")
 def chat_thread(visit: Visit, chat_id: int) -> Response:
     """Everything said in it, as the page shows it."""
@@ -95,8 +105,8 @@ def chat_news(visit: Visit, chat_id: int) -> Response:
     """The chat's event stream, as `GET /api/v1/chats/<id>/events` tells it."""
     _described(visit, chat_id)
     last_id = request.headers.get("Last-Event-ID")
-    give_back = holding.take_stream(visit.caller.user_id)
-    stopping, over = holding.held().stopping, sign_in.over(visit.runtime)
+    give_back = holding.take_stream(visit.place)
+    stopping, over = holding.held().stopping, visit.over()
 
     def body() -> Iterator[bytes]:
         yield from chat_events.events_of(
@@ -146,8 +156,7 @@ def show(
     visit: Visit, chat_id: int, *, refusal: RequestError | None = None, sent: str | None = None
 ) -> Response:
     """A chat's page; with the reason and the text of what was refused. Raises NotFound."""
-    facts = _facts(visit, chat_id)
-    edited = _edited(visit, facts["bubbles"])
+    facts = _panel(visit, chat_id, sent=sent)
     with visit.runtime.database.read() as session:
         grants = chats.list_grants(session, visit.caller, chat_id)
     return visit.page(
@@ -157,14 +166,23 @@ def show(
         grants=grants,
         roles=list(GrantRole),
         refusal=refusal,
-        edited=edited,
-        toggles=_toggles(facts["known"], edited),
-        sent=edited.shown.text if edited and sent is None else sent or "",
-        found=chats.availability(visit.runtime, visit.caller),
-        most=visit.runtime.settings.chat_max_content,
-        client_message_id=uuid4(),
         calls=api_calls.of_address(visit.base_url, f"/api/v1/chats/{chat_id}", query={}),
     )
+
+
+def _panel(visit: Visit, chat_id: int, *, sent: str | None = None) -> dict[str, Any]:
+    """What the thread and the box show. Raises NotFound."""
+    facts = _facts(visit, chat_id)
+    edited = _edited(visit, facts["bubbles"])
+    return {
+        **facts,
+        "edited": edited,
+        "toggles": _toggles(facts["known"], edited),
+        "sent": edited.shown.text if edited and sent is None else sent or "",
+        "found": chats.availability(visit.runtime, visit.caller),
+        "most": visit.runtime.settings.chat_max_content,
+        "client_message_id": uuid4(),
+    }
 
 
 def thread(visit: Visit, chat_id: int) -> Response:
