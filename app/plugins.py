@@ -60,6 +60,7 @@ class Registry:
         self.prompt_builders: Section[Any] = Section("prompt_builders")
         self.result_handlers: Section[Any] = Section("result_handlers")
         self.asset_types: Section[Any] = Section("asset_types")
+        self.embedders: Section[Any] = Section("embedders")
 
 
 class Plugin(Protocol):

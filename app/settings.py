@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     chat_attachments_max_chars: int = Field(
         200_000, alias="LLM_JOBS_CHAT_ATTACHMENTS_MAX_CHARS", ge=1_000, le=900_000
     )
+    embedder: str | None = Field(None, alias="LLM_JOBS_EMBEDDER", max_length=100)
     docs_top_k: int = Field(5, alias="LLM_JOBS_DOCS_TOP_K", ge=1, le=50)
     docs_max_queries: int = Field(4, alias="LLM_JOBS_DOCS_MAX_QUERIES", ge=1, le=10)
     resource_docs_max: int = Field(

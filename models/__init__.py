@@ -8,7 +8,7 @@ from models.asset import AssetGrant, AssetVersion, MessageAsset, StoredAsset
 from models.attempt import Attempt, Kind, Outcome
 from models.base import Base
 from models.chat import Chat, ChatGrant, ChatMessage
-from models.document import ChatRetrieval, DocChunk, Document
+from models.document import ChatRetrieval, DocChunk, Document, DocVector
 from models.grant import GrantRole
 from models.operations import ControlKind, Price, QueueControl, WorkerHeartbeat
 from models.output import (
@@ -51,6 +51,7 @@ __all__ = [
     "ControlKind",
     "Derivation",
     "DocChunk",
+    "DocVector",
     "Document",
     "Feedback",
     "FeedbackTotal",

@@ -12,11 +12,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DDL, ForeignKey, Index, Integer, String, Text, UniqueConstraint, event
+from sqlalchemy import (
+    DDL,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, moment_of_insert, row_id, table_of
-from models.types import Json
+from models.types import BigId, Json
 
 
 class Document(Base):
@@ -61,6 +71,20 @@ class DocChunk(Base):
     words: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (UniqueConstraint("document_id", "number"), {"sqlite_autoincrement": True})
+
+
+class DocVector(Base):
+    """What a chunk means to an embedder: numbers of four bytes each, as this machine writes them,
+    of the length 1. Of another embedder than the one in use it means nothing.
+    """
+
+    __tablename__ = "doc_vectors"
+
+    chunk_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("doc_chunks.id", ondelete="CASCADE"), primary_key=True
+    )
+    embedder: Mapped[str] = mapped_column(String(100))
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class ChatRetrieval(Base):

@@ -85,15 +85,18 @@ def search_documents(call: Call[Empty, DocumentSearchQuery]) -> Reply:
 
     Any text is a question; a chunk that has any of its words is found, the best first.
     """
-    asked = call.query
+    asked, settings = call.query, call.runtime.settings
+    vectors = retrieval.vectors_of(settings, [asked.q])
     with call.runtime.database.read() as session:
-        found = retrieval.search(
+        found = retrieval.find(
             session,
             call.caller,
-            asked.q,
+            [asked.q],
+            embedder=settings.embedder,
+            vectors=vectors,
             sources=[asked.source] if asked.source else [],
             resource=asked.resource,
-            limit=asked.limit or call.runtime.settings.docs_top_k,
+            limit=asked.limit or settings.docs_top_k,
         )
     return Reply(body={"data": [one.to_json() for one in found]})
 

@@ -77,16 +77,20 @@ def look_up(
                 return NOTHING
             before = _message_before(session, chat, before_seq) if len(content) <= SHORT else ""
             queries = _queries(content, before, page, context)[: settings.docs_max_queries]
-            resource, limit = _resource(page, context), settings.docs_top_k
-            lists = [
-                retrieval.search(session, caller, query, resource=resource, limit=limit)
-                for query in queries
-            ]
+        vectors = retrieval.vectors_of(settings, queries)
+        with _reading(runtime) as session:
+            found = retrieval.find(
+                session,
+                caller,
+                queries,
+                embedder=settings.embedder,
+                vectors=vectors,
+                resource=_resource(page, context),
+                limit=settings.docs_top_k,
+            )
     except Exception as error:
         log.warning("documents not searched", error=type(error).__name__)
         return Looked(queries, warning=_FAILED)
-    # What was said counts as much as all that stands around it.
-    found = retrieval.merged([lists[0]] * len(lists) + lists[1:], limit=settings.docs_top_k)
     return Looked(queries, tuple(found))
 
 

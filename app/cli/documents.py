@@ -98,6 +98,21 @@ def documents_search(client: Client, as_json: bool, *, question: str, **how: Any
         note("nothing was found")
 
 
+@documents.command("embed")
+def documents_embed() -> None:
+    """Make what the embedder of LLM_JOBS_EMBEDDER needs, on this machine: for new documents, and
+    for all of them after it was changed. Can be broken off and run again.
+    """
+    from app.cli.machine import machine_runtime
+    from app.retrieval import embed_chunks
+
+    done = 0
+    with machine_runtime() as runtime:
+        while made := embed_chunks(runtime):
+            done += made
+    click.echo(f"{done} pieces of documents were embedded")
+
+
 @documents.command("remove")
 @click.argument("document_ids", nargs=-1, required=True, type=int, metavar="ID...")
 @connected

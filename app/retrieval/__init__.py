@@ -4,12 +4,15 @@
     chunks.py     cutting a text into pieces along its headings
     words.py      what texts and questions are looked up by, the same on both databases
     searching.py  finding chunks; the texts of a resource
+    meaning.py    finding chunks by what they mean, where a plugin can tell
+    finding.py    finding in every way there is, by every question there is
     reference.py  found chunks as a model reads them: as data, clearly marked
 
 One's own documents and shared ones are found, nobody else's, also not by administrators: what a
 search finds goes into prompts. Nothing here knows HTTP, chats or a provider.
 """
 
+from app.retrieval.finding import find
 from app.retrieval.library import (
     Kept,
     NewDocument,
@@ -18,6 +21,7 @@ from app.retrieval.library import (
     list_documents,
     remove,
 )
+from app.retrieval.meaning import Embedder, embed_chunks, vectors_of
 from app.retrieval.reference import as_reference
 from app.retrieval.searching import (
     Found,
@@ -29,10 +33,13 @@ from app.retrieval.searching import (
 )
 
 __all__ = [
+    "Embedder",
     "Found",
     "Kept",
     "NewDocument",
     "as_reference",
+    "embed_chunks",
+    "find",
     "get_document",
     "keep",
     "list_documents",
@@ -42,4 +49,5 @@ __all__ = [
     "resource_docs",
     "resource_tags",
     "search",
+    "vectors_of",
 ]

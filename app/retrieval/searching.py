@@ -82,20 +82,32 @@ def search(
     terms = terms_of(question)
     if not terms:
         return []
-    where = [may_find(caller)]
-    if sources:
-        where.append(Document.source.in_(sources))
-    if resource is not None:
-        where.append(_of_resource(session, caller, resource))
+    where = findable(session, caller, sources=sources, resource=resource)
     matching = {"sqlite": _sqlite, "postgresql": _postgresql}[session.get_bind().dialect.name]
     limit = min(limit, MOST)
     found: list[Found] = []
     for most in (_NEAREST, None):
         query = _best(matching(terms, most), where).limit(limit)
-        found = [_found(*row) for row in session.execute(query)]
+        found = [found_row(*row) for row in session.execute(query)]
         if len(found) == limit:
             break
     return found
+
+
+def findable(
+    session: Session,
+    caller: Caller,
+    *,
+    sources: Collection[str] = (),
+    resource: str | None = None,
+) -> list[ColumnElement[bool]]:
+    """The conditions on documents that `search` has."""
+    where = [may_find(caller)]
+    if sources:
+        where.append(Document.source.in_(sources))
+    if resource is not None:
+        where.append(_of_resource(session, caller, resource))
+    return where
 
 
 def merged(lists: Iterable[Sequence[Found]], *, limit: int) -> list[Found]:
@@ -159,7 +171,7 @@ def _tag_in_use(session: Session, caller: Caller, resource: str) -> str | None:
 
 
 _Rows = Select[int, int, str, str, str | None, str, str, float]
-_COLUMNS = (
+COLUMNS = (
     DocChunk.id,
     DocChunk.document_id,
     Document.source,
@@ -174,7 +186,7 @@ def _best(matching: Subquery, where: Sequence[ColumnElement[bool]]) -> _Rows:
     """The chunks of (chunk, score) that may be found, best first."""
     score = matching.c.score
     return (
-        select(*_COLUMNS, score)
+        select(*COLUMNS, score)
         .select_from(matching)
         .join(DocChunk, DocChunk.id == matching.c.id)
         .join(Document, Document.id == DocChunk.document_id)
@@ -213,7 +225,7 @@ def _postgresql(terms: Sequence[str], most: int | None) -> Subquery:
     )
 
 
-def _found(
+def found_row(
     chunk_id: int,
     document_id: int,
     source: str,
@@ -223,6 +235,7 @@ def _found(
     body: str,
     score: float,
 ) -> Found:
+    """A row of `COLUMNS` and its score."""
     return Found(
         chunk_id=chunk_id,
         document_id=document_id,

@@ -63,6 +63,8 @@ PARTS = {
     "chat turn begun": "A message of a chat has waited for the turn before it; now it is a job",
     "documents not searched": "A message of a chat goes to the model without passages of documents;"
     " the answer says so",
+    "questions not embedded": "The embedder of `LLM_JOBS_EMBEDDER` failed, or there is none of that"
+    " name: documents are found by their words alone",
     "chat turn refused": "A message that had waited could not be asked (its model is served no"
     " longer): the chat says so",
     "chat has no title of its own": "The model of `LLM_JOBS_CHAT_TITLE_MODEL` could not be asked;"

@@ -164,7 +164,7 @@ def test_a_search_that_fails_fails_no_turn(
     def break_down(*_: Any, **__: Any) -> None:
         raise RuntimeError("the index is broken")
 
-    monkeypatch.setattr("app.retrieval.search", break_down)
+    monkeypatch.setattr("app.retrieval.find", break_down)
     answer = desk.answer(desk.ask(alice, "krill")).to_json()
     assert (answer["status"], answer["sources"]) == ("pending", [])
     assert answer["warning"].startswith("The documents could not be searched")
