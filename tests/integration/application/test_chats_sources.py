@@ -148,7 +148,7 @@ def test_a_search_that_takes_too_long_fails_no_turn(
         session.execute(text("SELECT pg_sleep(60)"))
 
     monkeypatch.setattr(sources, "SEARCH_SECONDS", 0.05)
-    monkeypatch.setattr(sources.retrieval, "search", dawdle)
+    monkeypatch.setattr(sources.retrieval, "find", dawdle)
     looked = sources.look_up(runtime, reader, "krill", page=None, context=None)
     assert (looked.found, looked.warning) == ((), sources._FAILED)
     monkeypatch.undo()
