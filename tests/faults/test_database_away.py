@@ -30,6 +30,7 @@ def answers_in_hand(platform: Platform) -> None:
     eventually(lambda: platform.simulator.counts().by_outcome.get("answered", 0) >= CALLS)
 
 
+@pytest.mark.fault("F8", "PostgreSQL goes down amid the calls")
 def test_answers_are_kept_while_postgresql_is_down(
     make_platform_on: MakePlatform, postgres: StoppablePostgres
 ) -> None:
@@ -47,6 +48,7 @@ def test_answers_are_kept_while_postgresql_is_down(
     assert calls_of(platform, jobs) == CALLS
 
 
+@pytest.mark.fault("F8", "PostgreSQL stays down longer than the leases")
 def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
     make_platform_on: MakePlatform, postgres: StoppablePostgres
 ) -> None:
@@ -68,6 +70,7 @@ def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
     assert calls_of(platform, jobs) == CALLS
 
 
+@pytest.mark.fault("F8", "PostgreSQL is restarted three times")
 def test_jobs_run_on_after_postgresql_was_restarted_again_and_again(
     make_platform_on: MakePlatform, postgres: StoppablePostgres
 ) -> None:
@@ -83,6 +86,7 @@ def test_jobs_run_on_after_postgresql_was_restarted_again_and_again(
     assert calls_of(platform, jobs) <= 100 + 3 * 10
 
 
+@pytest.mark.fault("F10", "somebody else holds SQLite's lock")
 def test_answers_are_kept_while_somebody_else_holds_sqlite(
     make_platform_on: MakePlatform, sqlite_url: str
 ) -> None:
