@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from app.migrate import upgrade
 from tests.faults.verdict import tell_tally
 from tests.support.platform import Platform, running_platform
+from tests.support.postgres_server import StoppablePostgres, stoppable_postgres
 
 MakePlatform = Callable[..., Platform]
 
@@ -35,6 +37,14 @@ def make_platform_on(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator
 def make_platform_on_sqlite(make_platform_on: MakePlatform, sqlite_url: str) -> MakePlatform:
     """The same where the kind of database makes no difference, and once is enough."""
     return partial(make_platform_on, database_url=sqlite_url)
+
+
+@pytest.fixture
+def postgres() -> Iterator[StoppablePostgres]:
+    """A PostgreSQL of one's own, with the current schema, to stop and to start."""
+    with stoppable_postgres() as server:
+        upgrade(server.server.url())
+        yield server
 
 
 @pytest.fixture

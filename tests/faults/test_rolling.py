@@ -34,8 +34,10 @@ def jobs_keep_coming(platform: Platform) -> Iterator[None]:
 
 
 @pytest.mark.fault("F23", "workers are replaced one by one under load")
-def test_replacing_workers_fails_no_job_and_repeats_no_call(make_platform: MakePlatform) -> None:
-    platform = make_platform(workers=2)
+def test_replacing_workers_fails_no_job_and_repeats_no_call(
+    make_platform_on: MakePlatform, postgres_url: str
+) -> None:
+    platform = make_platform_on(database_url=postgres_url, workers=2)
     with jobs_keep_coming(platform):
         for worker in platform.workers:
             platform.wait_in_flight(1)
