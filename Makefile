@@ -4,9 +4,10 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 ARGS ?=
+FAULTS = tests/faults tests/integration tests/conformance tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench css docs constraints clean
+.PHONY: help run test faults check bench css docs constraints clean
 
 help: ## List the commands
 	@echo "usage: make COMMAND [ARGS=...]"
@@ -20,6 +21,10 @@ test: ## Run the tests (a part of them: ARGS=tests/api)
 	@sh scripts/set-up dev
 	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile $(ARGS) || sh scripts/judge-pytest $$? $(ARGS)
+
+faults: ## Bring about every fault and print what came of it (a long soak: ARGS="--minutes 30")
+	@sh scripts/set-up dev
+	$(PY) -m pytest -n 2 --dist loadfile -m fault --fault-table $(FAULTS) $(ARGS)
 
 check: ## Formatting, lint, types and the layers' import rules
 	@sh scripts/set-up dev

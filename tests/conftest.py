@@ -21,6 +21,8 @@ from tests.support.databases import SQLiteDatabases
 from tests.support.postgres_server import PostgresServer, running_postgres
 from tests.support.redis_server import running_redis
 
+pytest_plugins = ["tests.support.fault_table"]
+
 _DATABASES = ("sqlite", "postgresql")
 
 

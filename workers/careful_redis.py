@@ -4,6 +4,9 @@ Kombu lets whatever is wrong with a message's envelope rise to Celery's loop, wh
 unrecoverable: one line of garbage on a queue ends every worker that meets it. Here such a message
 is dropped and logged, without its content. Broken *bodies* are Celery's own business already.
 
+A task that begins while its connection is lost acknowledges its message on a closed channel; that
+too would rise to the loop, and is left unsaid here.
+
 And kombu makes a new client for each command, a tenth of a worker's CPU time; here a channel keeps
 the one it has.
 """
@@ -65,6 +68,20 @@ class Channel(redis.Channel):
 
         consume: Any = super().basic_consume
         return consume(queue, no_ack, careful, *args, **kwargs)
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """As always, but for a message of a connection that was lost meanwhile: there is nobody to
+        tell, and the closed channel's complaint would end the worker.
+        """
+        if not self.closed:
+            acknowledge: Any = super().basic_ack
+            acknowledge(delivery_tag, multiple=multiple)
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """The same; what is not said is put back by the row."""
+        if not self.closed:
+            reject: Any = super().basic_reject
+            reject(delivery_tag, requeue=requeue)
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -223,6 +223,7 @@ def timed_post(server: Server) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.fault("F8", "the database goes away and comes back; web is asked")
 def test_a_database_that_goes_away_and_comes_back_is_503_and_then_201(
     postgres_server: PostgresServer, postgres_template: str, redis_url: str
 ) -> None:
@@ -255,6 +256,7 @@ def allow(server: PostgresServer, name: str) -> None:
     server._execute("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
 
 
+@pytest.mark.fault("F9", "the disk is full when jobs are accepted")
 def test_a_full_disk_refuses_with_503_and_every_201_has_its_row(
     sqlite_url: str, redis_url: str
 ) -> None:

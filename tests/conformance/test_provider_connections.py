@@ -210,12 +210,14 @@ def test_refused_connection_was_not_billed(adapter: Adapter) -> None:
     assert caught.value.billed is False
 
 
+@pytest.mark.fault("F17", "a host is unknown")
 def test_unknown_host_is_a_failed_connection(adapter: Adapter) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         adapter.ask("http://nobody.invalid", adapter.call_named("echo"))
     assert caught.value.billed is False
 
 
+@pytest.mark.fault("F17", "a certificate cannot be trusted")
 def test_untrusted_certificate_is_final(adapter: Adapter) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(CERTIFICATE)

@@ -88,6 +88,7 @@ def test_spent_quota_is_final(adapter: Adapter, simulator: RunningSimulator) -> 
     assert not failure.retryable
 
 
+@pytest.mark.fault("F15", "a reply is no answer")
 @pytest.mark.parametrize("word", NO_ANSWERS)
 def test_reply_that_is_no_answer_is_invalid(
     adapter: Adapter, simulator: RunningSimulator, stream: bool, word: str
@@ -123,6 +124,7 @@ def test_error_within_a_stream_is_judged_by_its_words(
     assert failure.http_status == 200
 
 
+@pytest.mark.fault("F11", "a provider says when to come back")
 @pytest.mark.parametrize(
     ("word", "low", "high"),
     [
@@ -142,6 +144,7 @@ def test_retry_after_is_passed_on(
     assert low <= failure.retry_after_seconds <= high
 
 
+@pytest.mark.fault("F11", "a provider says when to come back")
 @pytest.mark.parametrize("word", ["429", "429-negative", "429-garbage", "429-huge"])
 def test_unusable_retry_after_is_none(
     adapter: Adapter, simulator: RunningSimulator, word: str
@@ -150,6 +153,7 @@ def test_unusable_retry_after_is_none(
     assert failure.retry_after_seconds is None
 
 
+@pytest.mark.fault("F18", "a provider redirects")
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirect_is_never_followed(
     adapter: Adapter, simulator: RunningSimulator, stream: bool, status: int
@@ -161,6 +165,7 @@ def test_redirect_is_never_followed(
     assert simulator.counts().requests == 1
 
 
+@pytest.mark.fault("F17", "a connection breaks")
 def test_reset_before_the_reply_may_have_been_billed(
     adapter: Adapter, simulator: RunningSimulator, stream: bool
 ) -> None:
@@ -169,11 +174,13 @@ def test_reset_before_the_reply_may_have_been_billed(
     assert failure.billed is None
 
 
+@pytest.mark.fault("F16", "headers never end")
 def test_flood_of_headers_is_refused(adapter: Adapter, simulator: RunningSimulator) -> None:
     failure = fails(adapter, simulator, adapter.call_named("headers"))
     assert type(failure) is InvalidResponse
 
 
+@pytest.mark.fault("F16", "an answer is huge, or a bomb")
 @pytest.mark.parametrize("word", ["huge-300", "gzip-bomb-1024"])
 def test_huge_answer_is_dropped_at_the_cap_without_using_memory(
     adapter: Adapter, simulator: RunningSimulator, stream: bool, word: str
@@ -186,6 +193,7 @@ def test_huge_answer_is_dropped_at_the_cap_without_using_memory(
     simulator.wait_for(lambda seen: seen.in_flight == 0)
 
 
+@pytest.mark.fault("F13", "a provider does not answer")
 @pytest.mark.parametrize("word", ["hang", "drip", "comments"])
 def test_deadline_ends_the_call_and_closes_the_connection(
     adapter: Adapter, simulator: RunningSimulator, stream: bool, word: str

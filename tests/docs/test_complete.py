@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -126,6 +127,24 @@ def test_every_column_of_a_row_is_in_the_http_reference() -> None:
         _unnamed(columns - {"bucket", "woken_at", "script", "file_texts"}, "reference/http-api.md")
         == []
     )
+
+
+def test_every_test_of_a_fault_is_on_the_page_of_faults_and_no_other() -> None:
+    tests = [p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("test_*.py")]
+    marked = {name for text in tests for name in _tests_of_faults(text)}
+    assert len(marked) > 30
+    told = set(re.findall(r"`(test_\w+)`", _page("explanation/reliability.md")))
+    assert (marked - told, told - marked) == (set(), set())
+
+
+def _tests_of_faults(source: str) -> list[str]:
+    """Functions that bear the mark themselves, or for one of their parameters."""
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any("mark.fault(" in ast.unparse(one) for one in node.decorator_list)
+    ]
 
 
 def test_every_page_is_reached_from_the_index() -> None:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
-from app.migrate import upgrade
 from tests.faults.conftest import MakePlatform
 from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
 from tests.support.platform import Platform
-from tests.support.postgres_server import StoppablePostgres, stoppable_postgres
+from tests.support.postgres_server import StoppablePostgres
 from tests.support.waiting import eventually
 
 CALLS = 30
-
-
-@pytest.fixture
-def postgres() -> Iterator[StoppablePostgres]:
-    with stoppable_postgres() as server:
-        upgrade(server.server.url())
-        yield server
 
 
 def answers_in_hand(platform: Platform) -> None:
@@ -30,8 +21,9 @@ def answers_in_hand(platform: Platform) -> None:
     eventually(lambda: platform.simulator.counts().by_outcome.get("answered", 0) >= CALLS)
 
 
+@pytest.mark.fault("F8", "PostgreSQL goes down amid the calls")
 def test_answers_are_kept_while_postgresql_is_down(
-    make_platform_on: MakePlatform, postgres: StoppablePostgres
+    postgres: StoppablePostgres, make_platform_on: MakePlatform
 ) -> None:
     platform = make_platform_on(database_url=postgres.server.url())
     with platform.simulator.held():
@@ -47,8 +39,9 @@ def test_answers_are_kept_while_postgresql_is_down(
     assert calls_of(platform, jobs) == CALLS
 
 
+@pytest.mark.fault("F8", "PostgreSQL stays down longer than the leases")
 def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
-    make_platform_on: MakePlatform, postgres: StoppablePostgres
+    postgres: StoppablePostgres, make_platform_on: MakePlatform
 ) -> None:
     """All leases are over when it comes back: their holders get a moment to write first."""
     platform = make_platform_on(
@@ -68,8 +61,9 @@ def test_answers_outlive_their_leases_when_the_database_is_down_for_long(
     assert calls_of(platform, jobs) == CALLS
 
 
+@pytest.mark.fault("F8", "PostgreSQL is restarted three times")
 def test_jobs_run_on_after_postgresql_was_restarted_again_and_again(
-    make_platform_on: MakePlatform, postgres: StoppablePostgres
+    postgres: StoppablePostgres, make_platform_on: MakePlatform
 ) -> None:
     platform = make_platform_on(database_url=postgres.server.url(), worker_concurrency=10)
     jobs = platform.submit_many(100, model="simulator/latency-0.2")
@@ -83,6 +77,7 @@ def test_jobs_run_on_after_postgresql_was_restarted_again_and_again(
     assert calls_of(platform, jobs) <= 100 + 3 * 10
 
 
+@pytest.mark.fault("F10", "somebody else holds SQLite's lock")
 def test_answers_are_kept_while_somebody_else_holds_sqlite(
     make_platform_on: MakePlatform, sqlite_url: str
 ) -> None:

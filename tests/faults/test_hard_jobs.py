@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from tests.faults.conftest import MakePlatform
 from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
+from tests.support.platform import Part
 from tests.support.plugin import known_here
 
 
+@pytest.mark.fault("F3", "a worker dies with the messages it has taken")
 def test_messages_that_died_with_their_worker_are_sent_again(
     make_platform_on_sqlite: MakePlatform,
 ) -> None:
@@ -21,15 +27,35 @@ def test_messages_that_died_with_their_worker_are_sent_again(
     assert calls_of(platform, jobs) == 50
 
 
-def test_one_of_two_dispatchers_is_enough(make_platform_on_sqlite: MakePlatform) -> None:
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(
+            Part.freeze,
+            id="frozen",
+            marks=pytest.mark.fault("F25", "one of two dispatching workers is stopped"),
+        ),
+        pytest.param(
+            Part.kill,
+            id="killed",
+            marks=pytest.mark.fault("F25", "one of two dispatching workers is killed"),
+        ),
+    ],
+)
+def test_one_of_two_dispatchers_is_enough(
+    make_platform_on_sqlite: MakePlatform, stop: Callable[[Part], None]
+) -> None:
     platform = make_platform_on_sqlite(workers=2)
-    platform.workers[0].freeze()
+    stop(platform.workers[0])
     ids = [platform.insert() for _ in range(20)]  # no messages: only a dispatcher wakes them
-    rows = platform.wait_ended(*ids)
+    platform.wait_ended(*ids)
     platform.workers[0].thaw()
-    assert {row.status for row in rows} == {"completed"}
+    assert_all_ended_once(platform, ids)
+    assert statuses(platform, ids) == {"completed": 20}
+    assert calls_of(platform, ids) == 20
 
 
+@pytest.mark.fault("F27", "a job kills every worker that runs it")
 def test_a_job_that_kills_its_worker_fails_and_its_neighbours_do_not(
     make_platform_on_sqlite: MakePlatform,
 ) -> None:

@@ -14,6 +14,7 @@ from tests.faults.verdict import assert_all_ended_once, calls_of, statuses
 CALLS = 50
 
 
+@pytest.mark.fault("F1", "a worker is killed amid its calls")
 def test_calls_of_a_killed_worker_are_made_again_and_no_others(make_platform: MakePlatform) -> None:
     platform = make_platform(worker_concurrency=100)
     done = platform.submit_many(10)
@@ -31,6 +32,7 @@ def test_calls_of_a_killed_worker_are_made_again_and_no_others(make_platform: Ma
     assert {row.losses for row in platform.rows(*cut)} == {1}
 
 
+@pytest.mark.fault("F1", "one of two workers is killed amid its calls")
 def test_another_worker_takes_over_within_the_lease(make_platform: MakePlatform) -> None:
     platform = make_platform(workers=2, worker_concurrency=10)
     with platform.simulator.held():
@@ -43,6 +45,7 @@ def test_another_worker_takes_over_within_the_lease(make_platform: MakePlatform)
     assert calls_of(platform, jobs) <= 20 + 10
 
 
+@pytest.mark.fault("F24", "a worker is stopped longer than its lease, and goes on")
 def test_what_a_frozen_worker_brings_back_is_thrown_away(make_platform: MakePlatform) -> None:
     platform = make_platform(workers=2, worker_concurrency=1)
     with platform.simulator.held():
@@ -62,6 +65,7 @@ def test_what_a_frozen_worker_brings_back_is_thrown_away(make_platform: MakePlat
     assert_all_ended_once(platform, [job, *after])
 
 
+@pytest.mark.fault("F1", "a worker is killed amid a chat's turn")
 def test_a_chat_turn_of_a_killed_worker_is_answered_all_the_same(
     make_platform_on_sqlite: MakePlatform,
 ) -> None:

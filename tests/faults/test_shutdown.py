@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
 from models import WorkerHeartbeat
@@ -19,6 +20,7 @@ def drains(platform: Platform) -> bool | None:
         return session.scalar(select(WorkerHeartbeat.draining))
 
 
+@pytest.mark.fault("F21", "SIGTERM with calls in flight, and grace enough")
 def test_a_terminated_worker_finishes_its_calls(make_platform: MakePlatform) -> None:
     platform = make_platform(worker_concurrency=CALLS)
     with platform.simulator.held():
@@ -32,6 +34,7 @@ def test_a_terminated_worker_finishes_its_calls(make_platform: MakePlatform) -> 
     assert calls_of(platform, jobs) == CALLS
 
 
+@pytest.mark.fault("F22", "SIGTERM with calls in flight, and too little grace")
 def test_what_the_grace_cuts_is_done_elsewhere(make_platform: MakePlatform) -> None:
     platform = make_platform(workers=1, worker_concurrency=CALLS, shutdown_grace_seconds=1)
     with platform.simulator.held():

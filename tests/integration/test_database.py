@@ -136,6 +136,7 @@ def test_a_writer_that_waits_too_long_says_unavailable(
             together(world.post)
 
 
+@pytest.mark.fault("F10", "four processes storm SQLite's lock")
 def test_four_processes_storming_the_write_lock_are_never_told_it_is_locked(
     empty_sqlite_url: str,
 ) -> None:
@@ -155,6 +156,7 @@ def test_four_processes_storming_the_write_lock_are_never_told_it_is_locked(
         assert len(world.rows()) == 4 * rounds
 
 
+@pytest.mark.fault("F9", "the disk is full when an answer is written")
 def test_a_full_disk_is_unavailable_and_takes_nothing_away(sqlite_url: str) -> None:
     with a_world(sqlite_url) as world:
         (held,) = world.claim(world.post())

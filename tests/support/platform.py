@@ -40,6 +40,7 @@ from app.runtime import Runtime
 from app.settings import Settings
 from app.simulator.testing import RunningSimulator, running_simulator
 from models import ENDED, Attempt, LLMOutput, WorkerHeartbeat
+from tests.support.plugin import DIE_BEFORE_PUBLISHING
 from tests.support.processes import RunningProcess, run_process
 from tests.support.waiting import eventually
 
@@ -147,6 +148,8 @@ class Platform:
     web_url: str = ""
     flower: Part | None = None
     flower_url: str = ""
+    accepted: list[int] = field(default_factory=list)
+    """Every row that this platform has promised to bring to an end, by whatever door."""
     caller: Caller = field(init=False)
     key: str = field(init=False)
 
@@ -160,11 +163,12 @@ class Platform:
 
     def submit(self, **wanted: Any) -> Submission:
         """Submit one job by way of `app.jobs`; a template, context and model are at hand."""
-        return jobs.submit(self.runtime, self.caller, _request(wanted))
+        return self._note(jobs.submit(self.runtime, self.caller, _request(wanted)))
 
     def submit_many(self, number: int, **wanted: Any) -> list[Submission]:
         """The same, `number` times in one transaction."""
-        return jobs.submit_many(self.runtime, self.caller, [_request(wanted)] * number)
+        wishes = [_request(wanted)] * number
+        return [self._note(job) for job in jobs.submit_many(self.runtime, self.caller, wishes)]
 
     def submit_for_later(self, **wanted: Any) -> Submission:
         """A job that waits until `begin`: nothing happens to it before a test is ready."""
@@ -190,7 +194,21 @@ class Platform:
             }
         )
         with self.runtime.database.write() as session:
-            return lifecycle.create(session, [job])[job.job_id].output_id
+            output_id = lifecycle.create(session, [job])[job.job_id].output_id
+        self.accepted.append(output_id)
+        return output_id
+
+    def post(self, **wanted: Any) -> Any:
+        """The answer to the same job when it is asked for over HTTP."""
+        body = {"template": TEMPLATE, "model": "simulator/echo", "context": CONTEXT, **wanted}
+        answer = self.ask("POST", "/api/v1/llm_jobs", body)
+        if answer.status_code == 201:
+            self.accepted.append(answer.json()["output_id"])
+        return answer
+
+    def kill_web_before_it_publishes(self) -> None:
+        """The process that accepts the next job dies between its commit and its message."""
+        _deadly_file(self).touch()
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 30) -> Any:
         """The answer to an HTTP request with the caller's key."""
@@ -314,6 +332,10 @@ class Platform:
         found = httpx2.get(f"{self.flower_url}{path}", auth=_FLOWER_AUTH, timeout=10)
         return found.json() if found.status_code == 200 else None
 
+    def _note(self, job: Submission) -> Submission:
+        self.accepted.append(job.output_id)
+        return job
+
     def _story(self, job: Submission | int) -> str:
         row = self.row(job)
         attempts = [(a.number, a.kind, a.outcome, a.error_code) for a in self.attempts(job)]
@@ -394,6 +416,7 @@ def _start(stack: ExitStack, platform: Platform, *, workers: int, web: bool, flo
         warm = platform.submit(model="simulator/echo")
         platform.wait_ended(warm, timeout=40)
         platform.simulator.reset()
+        platform.accepted.clear()
 
 
 def _await_ready(part: Part) -> None:
@@ -414,10 +437,14 @@ def _web(platform: Platform) -> Part:
     platform.web_url = f"http://{LOOPBACK}:{port}"
     return Part(
         _shell(shipped_procfile()["web"]),
-        env=platform.env | {"PORT": str(port)},
+        env=platform.env | {"PORT": str(port), DIE_BEFORE_PUBLISHING: str(_deadly_file(platform))},
         cwd=platform.directory,
         ready=lambda: _answers(f"{platform.web_url}/healthz"),
     )
+
+
+def _deadly_file(platform: Platform) -> Path:
+    return platform.directory / "die-before-publishing"
 
 
 def _flower(platform: Platform) -> Part:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.verdict import tell_tally
 from tests.support.databases import SQLiteDatabases
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres_server import PostgresServer
@@ -42,16 +43,21 @@ def postgres_platform(
 
 
 @pytest.fixture
-def platform(sqlite_platform: Platform) -> Iterator[Platform]:
+def platform(request: pytest.FixtureRequest, sqlite_platform: Platform) -> Iterator[Platform]:
     """A running platform with one worker, for what does not depend on the database."""
-    yield sqlite_platform
-    sqlite_platform.wait_all_ended()
+    yield from _lent(sqlite_platform, request)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     """The same on each kind of database; the test runs once on each."""
     name = {"sqlite": "sqlite_platform", "postgresql": "postgres_platform"}[request.param]
-    found: Platform = request.getfixturevalue(name)
-    yield found
-    found.wait_all_ended()
+    yield from _lent(request.getfixturevalue(name), request)
+
+
+def _lent(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Platform]:
+    platform.accepted.clear()
+    yield platform
+    platform.wait_all_ended()
+    if request.node.get_closest_marker("fault"):
+        tell_tally(request.node, platform)

@@ -66,6 +66,7 @@ def coded(value: Any) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
+@pytest.mark.fault("F19", "messages are doubled")
 def test_a_doubled_message_makes_no_second_call(platform: Platform) -> None:
     job = platform.submit(model="simulator/latency-0.3")
     for _ in range(10):
@@ -103,6 +104,7 @@ def test_a_message_must_name_a_row_by_both_its_names(platform: Platform) -> None
         jobs.cancel(platform.runtime, platform.caller, job.job_id)
 
 
+@pytest.mark.fault("F19", "messages name what is no row")
 @pytest.mark.parametrize(
     "output_id",
     ["1", "x", -1, 0, 2**63, 2**200, None, True, 1.5, [], {}, [[1]], "\x00", "a" * 9999],
@@ -155,6 +157,7 @@ GARBAGE = {
 }
 
 
+@pytest.mark.fault("F19", "garbage stands on a queue")
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
 def test_garbage_on_the_queue_harms_nobody(platform: Platform, garbage: str | bytes) -> None:
     with platform.broker() as broker:

@@ -13,6 +13,7 @@ from tests.support.waiting import eventually
 BASE, CAP = 0.05, 0.4
 
 
+@pytest.mark.fault("F12", "every call fails")
 @pytest.mark.parametrize("told", ["500", "529", "reset", "object", "malformed"])
 def test_a_failure_is_retried_to_the_last_and_then_told(any_platform: Platform, told: str) -> None:
     job = any_platform.submit(model=f"simulator/{told}")
@@ -25,6 +26,7 @@ def test_a_failure_is_retried_to_the_last_and_then_told(any_platform: Platform, 
     assert any_platform.calls(job) == 6
 
 
+@pytest.mark.fault("F12", "every call fails")
 def test_each_delay_is_as_the_policy_says_and_is_kept(any_platform: Platform) -> None:
     job = any_platform.submit(model="simulator/503")
     any_platform.wait_ended(job)
@@ -45,6 +47,7 @@ def test_a_failure_that_passes_ends_completed(any_platform: Platform) -> None:
     assert [a.outcome for a in any_platform.attempts(job)] == ["retried", "retried", "completed"]
 
 
+@pytest.mark.fault("F11", "a provider says when to come back")
 def test_retry_after_is_a_floor(platform: Platform) -> None:
     job = platform.submit(model="simulator/503-1.2-once")
     platform.wait_ended(job)
@@ -65,6 +68,7 @@ def test_a_failure_that_will_not_pass_is_not_retried(platform: Platform, told: s
     assert platform.calls(job) == 1
 
 
+@pytest.mark.fault("F11", "a provider answers 429")
 def test_a_429_costs_no_try_and_frees_the_slot(any_platform: Platform) -> None:
     job = any_platform.submit(model="simulator/429-1-once")
     waiting = any_platform.wait_status(job, "pending", "completed")
@@ -77,6 +81,7 @@ def test_a_429_costs_no_try_and_frees_the_slot(any_platform: Platform) -> None:
     assert (answered.started_at - limited.finished_at).total_seconds() >= 1
 
 
+@pytest.mark.fault("F11", "a provider answers 429")
 def test_a_429_pauses_its_model_for_everyone_and_no_other(any_platform: Platform) -> None:
     platform = any_platform
     platform.simulator.set_behaviour("429-2", calls=1)
